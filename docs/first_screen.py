@@ -22,7 +22,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))  # makes the script work from any folder
 
 from dpbench.benchmark.command_words import given
-from dpbench.benchmark.commands.runner import Finished, run_request
+from dpbench.benchmark.commands.running import Finished, run_request
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.display import open_display
 from dpbench.cli.options import RUN

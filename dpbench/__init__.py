@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from dpbench.benchmark.commands.evaluating import evaluate as evaluate
     from dpbench.benchmark.commands.exporting import export as export
-    from dpbench.benchmark.commands.external import evaluate as evaluate
-    from dpbench.benchmark.commands.refinement import refine as refine
+    from dpbench.benchmark.commands.refining import refine as refine
     from dpbench.benchmark.commands.rescoring import evaluate_all as evaluate_all
-    from dpbench.benchmark.commands.runner import run as run
+    from dpbench.benchmark.commands.running import run as run
     from dpbench.benchmark.request import RunRequest as RunRequest
     from dpbench.benchmark.trials.stored_model import StoredModel as StoredModel
     from dpbench.benchmark.trials.stored_model import load as load
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from dpbench.data.arrays import Subset as Subset
     from dpbench.evaluation.caveats import Caveat as Caveat
     from dpbench.evaluation.features import Features as Features
+    from dpbench.models.image_range import to_uint8 as to_uint8
+    from dpbench.models.image_range import to_unit as to_unit
     from dpbench.models.lora import add_lora as add_lora
     from dpbench.models.lora import merge_lora as merge_lora
     from dpbench.privacy.calibration import calibrate as calibrate
@@ -82,21 +84,19 @@ if TYPE_CHECKING:
     from dpbench.privacy.plan import CalibratedPlan as CalibratedPlan
     from dpbench.privacy.plan import Plan as Plan
     from dpbench.privacy.private_data import PrivateData as PrivateData
-    from dpbench.training.loop import PublicSteps as PublicSteps
     from dpbench.training.loop import train as train
     from dpbench.training.loop import train_together as train_together
     from dpbench.training.part import Part as Part
     from dpbench.training.part import Stepper as Stepper
-    from dpbench.training.public import PublicBatches as PublicBatches
-    from dpbench.training.public import to_uint8 as to_uint8
-    from dpbench.training.public import to_unit as to_unit
+    from dpbench.training.public_batches import PublicBatches as PublicBatches
+    from dpbench.training.public_steps import PublicSteps as PublicSteps
 
 _NAMES = {
+    "dpbench.benchmark.commands.evaluating": ["evaluate"],
     "dpbench.benchmark.commands.exporting": ["export"],
-    "dpbench.benchmark.commands.external": ["evaluate"],
-    "dpbench.benchmark.commands.refinement": ["refine"],
+    "dpbench.benchmark.commands.refining": ["refine"],
     "dpbench.benchmark.commands.rescoring": ["evaluate_all"],
-    "dpbench.benchmark.commands.runner": ["run"],
+    "dpbench.benchmark.commands.running": ["run"],
     "dpbench.benchmark.request": ["RunRequest"],
     "dpbench.benchmark.trials.stored_model": ["StoredModel", "load"],
     "dpbench.core.cache": ["weights_hash"],
@@ -131,6 +131,7 @@ _NAMES = {
     "dpbench.data.arrays": ["ArrayDataset", "Subset"],
     "dpbench.evaluation.caveats": ["Caveat"],
     "dpbench.evaluation.features": ["Features"],
+    "dpbench.models.image_range": ["to_uint8", "to_unit"],
     "dpbench.models.lora": ["add_lora", "merge_lora"],
     "dpbench.privacy.calibration": ["calibrate"],
     "dpbench.privacy.dp_sgd_settings": ["DPSGDSettings"],
@@ -142,9 +143,10 @@ _NAMES = {
     "dpbench.privacy.mechanisms.sanitised": ["SanitisedGradients"],
     "dpbench.privacy.plan": ["CalibratedPlan", "Plan"],
     "dpbench.privacy.private_data": ["PrivateData"],
-    "dpbench.training.loop": ["PublicSteps", "train", "train_together"],
+    "dpbench.training.loop": ["train", "train_together"],
     "dpbench.training.part": ["Part", "Stepper"],
-    "dpbench.training.public": ["PublicBatches", "to_uint8", "to_unit"],
+    "dpbench.training.public_batches": ["PublicBatches"],
+    "dpbench.training.public_steps": ["PublicSteps"],
 }
 """Module -> the names taken from it. Repeats the imports above, because type checkers cannot read a table."""
 

@@ -21,11 +21,11 @@ from dpbench.core.registries import METHODS, METRICS, REFINERS
 from dpbench.core.specs import Conditions
 from dpbench.core.variants import parse_variant
 from dpbench.data.opening import whole_name
+from dpbench.models.image_range import to_uint8
 from dpbench.results.metric_columns import known_columns
 from dpbench.results.row import CI95
 from dpbench.results.samples import clear, write_conditions, write_shard
 from dpbench.results.trial_folder import safe_name
-from dpbench.training.public import to_uint8
 from experiments._coarse import Source, block_error, coarse_set, prepare_refiner, working_environment
 
 PUBLIC = {"shapes": "figures", "mnist": "omniglot"}

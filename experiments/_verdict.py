@@ -12,7 +12,7 @@ from rich.text import Text
 
 from dpbench.benchmark.public_choice import canonical_public
 from dpbench.core.errors import DpbenchError
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from experiments._candidates import Entry, Request

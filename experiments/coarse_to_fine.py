@@ -40,7 +40,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.core.variants import split_list
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.methods.wavelet.settings import WaveletConfig
-from dpbench.results.gathering import write_csv
+from dpbench.results.leaderboard_rows import write_csv
 from dpbench.results.over_seeds import mean_and_ci95
 from dpbench.results.rounding import rounded
 from dpbench.results.samples import StoredSamples
@@ -165,9 +165,7 @@ def write_report(competing: Sequence[Entry], request: Request, spec: DatasetSpec
 def samples_of(key: str, out: Path) -> StoredSamples:
     """The images of a finished trial."""
     folder = find_trial(key, out)
-    record = folder.read()
-    assert record is not None
-    return folder.samples(record)
+    return folder.samples(folder.read_sampled())
 
 
 def groups(rows: pd.DataFrame, competing: Sequence[Entry], request: Request) -> list[tuple[str, float, pd.DataFrame]]:

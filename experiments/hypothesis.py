@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # makes the script work f
 
 from dpbench.benchmark.request import parse_epsilons
 from dpbench.core.files import write_atomic
-from dpbench.results.gathering import write_csv
+from dpbench.results.leaderboard_rows import write_csv
 from experiments._candidates import Candidate, Entry, Request, Task, choose, entries
 from experiments._figure import draw
 from experiments._script import exit_if_failed, one_line_errors, run_all

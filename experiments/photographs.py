@@ -43,11 +43,11 @@ from dpbench.data.arrays import ArrayDataset
 from dpbench.data.opening import open_dataset
 from dpbench.data.tiles import Tiles
 from dpbench.models.haar import wavedec2
+from dpbench.models.image_range import to_uint8, to_unit
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.results.run_sheet import Group, write_run_sheet
 from dpbench.results.sample_grid import GAP
 from dpbench.results.samples import StoredSamples, clear, write_conditions, write_shard
-from dpbench.training.public import to_uint8, to_unit
 from experiments._coarse import block_error
 from experiments._refinement import Stage, scores
 from experiments._script import one_line_errors

@@ -25,7 +25,7 @@ from dpbench.benchmark.configure import configure
 from dpbench.benchmark.request import DEFAULT_PRESET, parse_epsilons, split_names
 from dpbench.core.registries import METHODS
 from dpbench.core.variants import split_list
-from dpbench.results.gathering import write_csv
+from dpbench.results.leaderboard_rows import write_csv
 from experiments._candidates import Candidate, Entry, Request, Task, entries
 from experiments._orders import PUBLISHED, Pair, accuracy_table, judged, order_table, orders, views_pair
 from experiments._script import exit_if_failed, one_line_errors, run_framed

@@ -14,7 +14,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import DataError, DpbenchError
 from dpbench.core.files import digest, read_json, write_json
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.scores import Scores
 from perf._coverage_sets import CORRUPTIONS, OF_CLASSES, Draws, Sets, corrupted
 
@@ -103,8 +103,8 @@ class Laboratory:
         made = ways.get(cell.images)
         return made(cell.number) if made else corrupted(cell.images, self._draws)
 
-    def _kept(self) -> RealCache:
-        return RealCache(self._folder / "real")
+    def _kept(self) -> EvaluationCache:
+        return EvaluationCache(self._folder / "real")
 
     def _file(self, cell: Cell) -> Path:
         return self._folder / f"{digest([cell.images, cell.number])}.json"

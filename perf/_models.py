@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from dpbench.core.specs import Batch
 from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
+from dpbench.models.image_range import unit_images
 from dpbench.models.lora import ATTENTION, add_lora
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
 from dpbench.models.unet import UNet
 from dpbench.privacy.gradients.engine import Loss
-from dpbench.training.public import unit_images
 
 SIGMA_DATA = 0.5
 

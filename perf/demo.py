@@ -89,7 +89,7 @@ def main(
 ) -> None:
     """Prints the table."""
     wait_briefly()  # like the command, before torch is imported
-    from dpbench.benchmark.commands.runner import run_request
+    from dpbench.benchmark.commands.running import run_request
     from dpbench.benchmark.request import RunRequest, parse_epsilons
     from dpbench.core.peak_memory import peak_memory_mb
 

@@ -31,7 +31,7 @@ import fakes
 from killing import check_whole, in_a_child, was_killed
 
 import dpbench
-from dpbench.benchmark.commands.runner import run
+from dpbench.benchmark.commands.running import run
 from dpbench.training import loop
 
 SETTINGS: dict[str, dict[str, Any]] = {

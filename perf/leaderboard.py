@@ -37,7 +37,7 @@ METHODS = 5
 READ = """
 import sys
 from pathlib import Path
-from dpbench.results.gathering import FILE, collect, write_csv
+from dpbench.results.leaderboard_rows import FILE, collect, write_csv
 rows = collect(Path(sys.argv[1]))
 write_csv(rows, Path(sys.argv[1]) / FILE)
 """

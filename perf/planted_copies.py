@@ -31,7 +31,7 @@ from dpbench.core.data import DataOptions, ImageDataset
 from dpbench.data.arrays import ArrayDataset, Subset
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.evaluation.evaluator import evaluate
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.memorisation import Memorisation
 
@@ -85,7 +85,7 @@ def scores(whole: ImageDataset, kinds: dict[str, Kind], draw: int, folder: Path)
     rng = np.random.default_rng(draw)
     order = rng.permutation(len(whole))[: SAMPLES + TRAIN + REFERENCE]
     honest, members, others = np.split(order, [SAMPLES, SAMPLES + TRAIN])
-    cache = RealCache(folder / str(draw))
+    cache = EvaluationCache(folder / str(draw))
     for name, kind in kinds.items():
         copied = rng.choice(others if kind.leaked else members, int(kind.share * SAMPLES))
         images = torch.cat([kind.change(pixels(whole, copied)), pixels(whole, honest[len(copied) :])])

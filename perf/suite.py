@@ -40,7 +40,7 @@ from dpbench.data.arrays import Converted, Subset
 from dpbench.data.opening import default_root, open_dataset
 from dpbench.evaluation import evaluator
 from dpbench.evaluation.evaluator import default_metrics, evaluate, evaluate_real
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.scores import Scores
 from dpbench.models.pretrained import finding
 from perf._other_packages import comparison
@@ -84,7 +84,7 @@ def costs(folder: Path, images: int) -> dict[str, Cost]:
     train, test = whole.train(), whole.test()
     synthetic = Converted(Subset(train, range(images)), train.spec, without_detail, "without detail")
     finding.places = lambda file: []  # no weights, wherever they are
-    kept, metrics = RealCache(folder / "real"), default_metrics()
+    kept, metrics = EvaluationCache(folder / "real"), default_metrics()
 
     def run() -> RunContext:
         return RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder))

@@ -21,7 +21,7 @@ from dpbench.core.metric import Extractor
 from dpbench.core.registries import EXTRACTORS
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.evaluation.evaluator import evaluate
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.features import Features, write_features
 from dpbench.evaluation.score_protocol import code_note
 from dpbench.evaluation.scores import Scores
@@ -94,7 +94,7 @@ def evaluation(make_images, run: RunContext, tmp_path: Path) -> Callable[..., Sh
             x if x is None or isinstance(x, ImageDataset) else make_images(x) for x in (synthetic, reference, train)
         )
         x, y, z = sets
-        return SharedEvaluation(x, y, run, z, tmp_path / "temporary", RealCache(tmp_path / "real"))
+        return SharedEvaluation(x, y, run, z, tmp_path / "temporary", EvaluationCache(tmp_path / "real"))
 
     return make
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dpbench.core.metric import Column
-from dpbench.results.gathering import make_frame
+from dpbench.results.leaderboard_rows import make_frame
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import make_row
 from dpbench.results.stored_scores import StoredScores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.config import as_settings
-from dpbench.core.errors import DpbenchError
+from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.files import digest
 
 
@@ -26,6 +26,18 @@ class Outcome(NamedTuple):
     task: TrialTask
     error: DpbenchError | None = None
     acted: bool = True
+
+
+def ending(error: DpbenchError | None, acted: bool) -> dict[str, Any]:
+    """How a task ended, as JSON-like values, which `outcome_of` reads in another process."""
+    return {"error": error and str(error), "ends_run": isinstance(error, RunError), "acted": acted}
+
+
+def outcome_of(task: TrialTask, ended: Mapping[str, Any]) -> Outcome:
+    """The outcome of a task, from the values of `ending`."""
+    if ended["error"] is None:
+        return Outcome(task, acted=ended["acted"])
+    return Outcome(task, (RunError if ended["ends_run"] else DpbenchError)(ended["error"]))
 
 
 Waves = Sequence[Sequence[TrialTask]]

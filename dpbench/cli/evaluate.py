@@ -98,7 +98,7 @@ def evaluate(
         raise DpbenchError(
             "name the dataset that the images imitate: --dataset NAME; `dpbench list datasets` lists some"
         )
-    from dpbench.benchmark.commands.external import Claim, evaluate_images, stem
+    from dpbench.benchmark.commands.evaluating import Claim, evaluate_images, stem
     from dpbench.benchmark.commands.rescoring import Unscored, rescore
     from dpbench.cli.display import open_display
 
@@ -122,7 +122,7 @@ def evaluate(
 def _show(rows: Any, request: RunRequest) -> None:
     """Shows the leaderboard of the rows' datasets, with the columns of the requested metrics."""
     from dpbench.cli.pages.leaderboard_page import leaderboard_page
-    from dpbench.results.gathering import collect
+    from dpbench.results.leaderboard_rows import collect
     from dpbench.results.metric_columns import asked_columns
 
     gathered = collect(request.out, sorted(set(rows["dataset"])))

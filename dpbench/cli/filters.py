@@ -39,7 +39,7 @@ WHERE = Annotated[
 
 
 def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[str]) -> pd.DataFrame:
-    """The chosen rows of finished trials; see `results.gathering.collect`.
+    """The chosen rows of finished trials; see `results.leaderboard_rows.collect`.
 
     Args:
         folders: folders of results.
@@ -55,7 +55,7 @@ def chosen_rows(folders: Sequence[Path], request: RunRequest, where: Sequence[st
             raise DpbenchError(f"there are no results in {place}; `dpbench run` writes some to its --out folder")
     from dpbench.data.opening import canonical_name
     from dpbench.results.filtering import keep_rows
-    from dpbench.results.gathering import collect
+    from dpbench.results.leaderboard_rows import collect
 
     rows = collect(places, [canonical_name(name) for name in split_names(request.dataset)])
     return keep_rows(rows, request.methods, request.epsilons, _conditions(where))

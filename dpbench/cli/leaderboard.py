@@ -71,7 +71,7 @@ def leaderboard(
     rows = chosen_rows(folders or [request.out], request, where or ())
     from dpbench.cli.pages.leaderboard_page import chosen_tables, tables_page
     from dpbench.cli.pages.written_tables import as_latex, as_markdown
-    from dpbench.results.gathering import write_csv
+    from dpbench.results.leaderboard_rows import write_csv
     from dpbench.results.metric_columns import named_columns
     from dpbench.results.over_seeds import aggregate
 

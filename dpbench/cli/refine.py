@@ -64,7 +64,7 @@ def refine(
     ] = 0,
 ) -> None:
     """Add detail to a folder of coarse images, without using any private image."""
-    from dpbench.benchmark.commands.refinement import refine_folder
+    from dpbench.benchmark.commands.refining import refine_folder
     from dpbench.cli.display import open_display
 
     with open_display() as display:

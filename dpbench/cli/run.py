@@ -16,7 +16,7 @@ from dpbench.core.folders import expanded
 from dpbench.core.rank import is_rank_zero
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.commands.runner import Finished
+    from dpbench.benchmark.commands.running import Finished
 
 EPILOG = (
     "A finished trial is skipped, and an interrupted one continues: run the same command again. "
@@ -71,7 +71,7 @@ def _in_turn(requests: Sequence[RunRequest], act: Callable[[RunRequest, Sequence
     Raises:
         RunsFailed: some of several runs failed; a single run raises its own error.
     """
-    from dpbench.benchmark.commands.failures import RunsFailed
+    from dpbench.benchmark.failures import RunsFailed
 
     failed = 0
     for request in requests:
@@ -99,8 +99,8 @@ def _preview(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
 
 
 def _run(request: RunRequest, experiment: Sequence[RunRequest]) -> None:
-    from dpbench.benchmark.commands.failures import TrialsFailed
-    from dpbench.benchmark.commands.runner import run_request
+    from dpbench.benchmark.commands.running import run_request
+    from dpbench.benchmark.failures import TrialsFailed
     from dpbench.cli.display import open_display
 
     try:

@@ -16,7 +16,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch
 from dpbench.data.arrays import ArrayDataset, Subset
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.shared import SharedEvaluation
 
 COUNT = 24
@@ -95,5 +95,5 @@ def small_evaluation(
         RunContext("cpu", torch.Generator().manual_seed(0), PublicCache(folder / "public")),
         train or small_bars(2 * COUNT, seed=3),
         folder / "synthetic",
-        RealCache(folder / "real"),
+        EvaluationCache(folder / "real"),
     )

@@ -34,7 +34,7 @@ BUDGET = Budget(10, 1e-5)
 class SmallTrial:
     """A trial of a method on 200 small images.
 
-    DP noise is reproducible, so two trials with the same seed release the same values.
+    DP noise is reproducible, so two trials with the same settings release the same values.
 
     Args:
         plugin: the method.
@@ -42,7 +42,6 @@ class SmallTrial:
         spec: what the sensitive images declare.
         folder: holds the public cache (`public`), the trial's folder and the working directory (`elsewhere`).
         attempt: name of the trial's folder; attempts at the same trial share it.
-        seed: seed of the experiment's generators.
         public_classes: classes of the public images; None for images without labels.
     """
 
@@ -53,12 +52,10 @@ class SmallTrial:
         spec: DatasetSpec,
         folder: Path,
         attempt: str = "trial",
-        seed: int = 0,
         public_classes: tuple[str, ...] | None = CLASSES,
     ):
         self.config: Any = build(plugin.Config, settings)
         self.spec = spec
-        self.seed = seed
         self.folder = folder
         self.conditions = Conditions.balanced(SAMPLES, spec.n_classes)
         self.request = Request(self.conditions)
@@ -115,9 +112,8 @@ class SmallTrial:
             return (by or self.method).sample(conditions or self.conditions, run)
 
     @contextmanager
-    def _phase(self, seed: int | None = None, checkpoints: Checkpoints | None = None) -> Iterator[RunContext]:
+    def _phase(self, seed: int = 0, checkpoints: Checkpoints | None = None) -> Iterator[RunContext]:
         """The working environment of one phase: seeded, with test splits closed, in an empty working directory."""
-        seed = self.seed if seed is None else seed
         cache, checkpoints = PublicCache(self.folder / "public"), checkpoints or Checkpoints(None)
         with torch.random.fork_rng(devices=[]), Seal().closed(), chdir(self.folder / "elsewhere"):
             torch.manual_seed(seed)

@@ -35,7 +35,7 @@ from dpbench.core.source_code import Source, parse
 PACKAGE = Path(__file__).parents[1]
 """The folder of dpbench."""
 
-TABLES = frozenset({"dpbench", "dpbench.core.registries"})
+TABLES = frozenset({"dpbench", "dpbench.core.registries", "dpbench.core.builtin_plugins"})
 """Modules that only map names to other modules. They do not count; the modules that they name do."""
 
 STARTED = time.time()

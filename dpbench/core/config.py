@@ -201,6 +201,11 @@ def as_settings(config: Any, prefix: str = "") -> dict[str, Any]:
     return settings
 
 
+def values_of(config: Any, *parts: type[Any]) -> dict[str, Any]:
+    """The settings that a configuration has from these dataclasses: name -> value."""
+    return {f.name: getattr(config, f.name) for part in parts for f in dataclasses.fields(part)}
+
+
 def changes(start: Any, config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The (key, value) settings that turn `start` into `config`: `build(type(c), dict(changes(s, c)), s) == c`."""
     for f in dataclasses.fields(config):

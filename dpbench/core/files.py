@@ -120,9 +120,9 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
     write_atomic(path, lambda temporary: temporary.write_bytes(content), private)
 
 
-def write_json(path: Path, value: Any, private: bool = False) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Writes JSON atomically, indented, keys in the order given; infinities and NaN become "inf" and "nan"."""
-    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n", private)
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def finite(value: Any) -> Any:

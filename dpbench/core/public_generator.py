@@ -35,10 +35,6 @@ class Candidates(NamedTuple):
         """The candidates at `rows`, int64 [m], possibly repeated."""
         return Candidates(self.images[rows], self.origins[rows])
 
-    def part(self, rows: slice) -> Candidates:
-        """The candidates in a range."""
-        return Candidates(self.images[rows], self.origins[rows])
-
 
 class PublicGenerator(ABC, Generic[C]):
     """A generator that knows public data alone and is not trained further: the backend of Private Evolution.

@@ -23,7 +23,7 @@ from dpbench.core.metric import TOO_LONG, Estimate, Metric
 from dpbench.core.outcomes import Measured, Packed
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.caveats import collect_caveats
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.input_checks import check
 from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.score_protocol import score_protocol
@@ -49,7 +49,7 @@ def evaluate(
     reference: ImageDataset,
     run: RunContext,
     train: ImageDataset | None = None,
-    real_cache: RealCache | None = None,
+    real_cache: EvaluationCache | None = None,
     store: Callable[[Scores], object] = lambda scores: None,
     caveats: Sequence[str] = (),
 ) -> Scores:
@@ -79,7 +79,7 @@ def evaluate(
     protocol = {"n_samples": len(synthetic), "n_reference": len(reference)}
     scores = images = Scores(protocol=protocol, caveats=(*found, *caveats))
     with scratch_folder() as temporary:
-        real_cache = real_cache or RealCache(temporary / "real")
+        real_cache = real_cache or EvaluationCache(temporary / "real")
         evaluation = SharedEvaluation(synthetic, reference, run, train, temporary / "synthetic", real_cache)
         for name, metric in chosen.items():
             evaluation.begin(name, metric, _generator(run, name))
@@ -95,7 +95,7 @@ def evaluate_real(
     test: ImageDataset,
     n_samples: int,
     run: RunContext,
-    real_cache: RealCache | None = None,
+    real_cache: EvaluationCache | None = None,
     store: Callable[[Scores], object] = lambda scores: None,
 ) -> Scores:
     """Scores real images: the scores of a perfect generator of `n_samples` images.

@@ -30,10 +30,11 @@ BATCH_VALUES = 2**23
 """Most pixel values in a batch, 32 MB as floats; an extractor may need several times this."""
 
 
-class RealCache(PublicCache):
-    """A cache of everything that metrics compute from real images: features, and classifiers trained on train.
+class EvaluationCache(PublicCache):
+    """A cache of what metrics compute from images: features, and classifiers trained on train.
 
-    Its content is not covered by the privacy guarantee. It may outlive a trial only for public benchmarks (rule R9).
+    An evaluation has one for real images and one for the synthetic images, which ends with it. What comes from real
+    images is not covered by the privacy guarantee, and may outlive a trial only for public benchmarks (rule R9).
     """
 
     def features(

@@ -15,7 +15,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.errors import DataError, DpbenchError, MissingScore
 from dpbench.core.metric import Evaluation, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.features import Features
 from dpbench.evaluation.score_protocol import code_note
 
@@ -43,7 +43,7 @@ class SharedEvaluation(Evaluation):
         run: RunContext,
         train: ImageDataset | None,
         temporary: Path,
-        real_cache: RealCache,
+        real_cache: EvaluationCache,
     ):
         self.spec = reference.spec
         self.synthetic = synthetic
@@ -52,7 +52,7 @@ class SharedEvaluation(Evaluation):
         self.used_extractors: dict[str, str] = {}
         self._undeclared = ""
         self._train = train
-        self._temporary = RealCache(temporary)
+        self._temporary = EvaluationCache(temporary)
         self._real_cache = real_cache
         self._extractors: dict[str, Extractor | MissingScore] = {}
 
@@ -124,7 +124,9 @@ class SharedEvaluation(Evaluation):
         """See `Evaluation.train_features`."""
         return self._features(extractor, self.train, "train", self._real_cache, most)
 
-    def _features(self, name: str, images: ImageDataset, role: str, cache: RealCache, most: int | None) -> Features:
+    def _features(
+        self, name: str, images: ImageDataset, role: str, cache: EvaluationCache, most: int | None
+    ) -> Features:
         return cache.features(name, self.extractor(name), images, self.run, f"{name}: {role}", most)
 
     def cached(self, name: str, key: Any, make: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, Tensor]:

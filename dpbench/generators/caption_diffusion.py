@@ -89,7 +89,7 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
     def render(self, captions: Sequence[str], run: RunContext) -> Tensor:
         """See `Captioned.render`."""
         from dpbench.models.edm import SamplerConfig
-        from dpbench.training.public import to_uint8
+        from dpbench.models.image_range import to_uint8
 
         assert self._denoiser is not None, "prepare comes first"
         c, model = self.config, self._denoiser.to(run.device).eval()
@@ -120,7 +120,7 @@ class CaptionDiffusion(Captioned[CaptionDiffusionConfig]):
 
     def _trained(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
         """Weights of a model trained on public images, each with one of its captions."""
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         c, reader = self.config, self._reader
         batches = PublicBatches(public, c.augmentation, run.device, run.generator)

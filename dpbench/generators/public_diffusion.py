@@ -103,7 +103,7 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         """See `PublicGenerator.vary`: noise of the level σ(degree), x + σ ε, denoised in `degree` of the steps."""
         import torch
 
-        from dpbench.training.public import to_unit
+        from dpbench.models.image_range import to_unit
 
         noise = torch.randn(candidates.images.shape, generator=run.generator)
         starts = to_unit(candidates.images) / self._sampler(degree).sigma_max + noise
@@ -149,7 +149,7 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         """Images from noise in units of the first noise level; labels, int64 [n], may be `UNKNOWN`."""
         import torch
 
-        from dpbench.training.public import to_uint8
+        from dpbench.models.image_range import to_uint8
 
         model, sampler = self._model.to(run.device).eval(), self._sampler(degree)
         known = torch.where(labels == UNKNOWN, model.null, labels)
@@ -164,7 +164,7 @@ class DiffusionGenerator(PublicGenerator[DiffusionGeneratorConfig]):
         """Weights of a model trained on public images and their labels, if any."""
         import torch
 
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         model = self._network(public.spec.n_classes)
         batches = PublicBatches(public, self.config.augmentation, run.device, run.generator)
@@ -190,7 +190,8 @@ def trained(
     import torch
 
     from dpbench.models.edm import NoiseConfig
-    from dpbench.training.loop import PublicSteps, train
+    from dpbench.training.loop import train
+    from dpbench.training.public_steps import PublicSteps
 
     c, model = config, model.to(run.device).train()
     optimizer = torch.optim.Adam(model.parameters(), c.lr)

@@ -166,7 +166,7 @@ class CentralWavelet(Method[CentralWaveletConfig]):
 
     def sample(self, conditions: Conditions, run: RunContext) -> Tensor:
         """Draws coarse images and refines them; see `Method.sample`."""
-        from dpbench.training.public import to_uint8
+        from dpbench.models.image_range import to_uint8
 
         draws = self.detail.draws
         coarse = self.model.sample(conditions, draws, run.generator).to(run.device).unflatten(0, (-1, draws))

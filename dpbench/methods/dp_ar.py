@@ -7,11 +7,11 @@ compared with this method; `wavelet` models only the tokens of the coarse band p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dpbench.core.cache import weights_hash
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.method import Method, Preset, required
@@ -189,7 +189,7 @@ class DPAR(Method[DPARConfig]):
         public = required(public)
         c = self.config
         key: dict[str, Any] = {"public": public.fingerprint, "augmentation": c.augmentation, "version": self.version}
-        key |= {f.name: getattr(c, f.name) for f in fields(ImageTokenizerSettings)}
+        key |= values_of(c, ImageTokenizerSettings)
         tokenizer = run.cache.get("image-tokenizer", key, lambda g: self._learn(public, replace(run, generator=g)))
         self.tokenizer.load_state_dict(tokenizer)
         self.tokenizer.to(run.device).eval()
@@ -201,7 +201,7 @@ class DPAR(Method[DPARConfig]):
         self.model.transformer.to(run.device)
 
     def _learn(self, public: ImageDataset, run: RunContext) -> dict[str, Tensor]:
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         c, tokenizer = self.config, self._new_tokenizer().to(run.device)
         augmentation = c.of_tokenizer(c.augmentation)
@@ -217,7 +217,7 @@ class DPAR(Method[DPARConfig]):
         """The tokens of each record's copies, of which every view draws one: int64 [b, copies, T]."""
         import torch
 
-        from dpbench.training.public import unit_images
+        from dpbench.models.image_range import unit_images
 
         copies = COPIES[self.config.private_augmentation](unit_images(batch))
         return torch.stack([self.tokenizer.encode(images) for images in copies], dim=1)
@@ -226,7 +226,7 @@ class DPAR(Method[DPARConfig]):
         """Samples and decodes tokens; see `Method.sample`."""
         import torch
 
-        from dpbench.training.public import to_uint8
+        from dpbench.models.image_range import to_uint8
 
         with torch.inference_mode():
             tokens = self.model.sample(self.model.condition.asked(conditions), conditions.count, run)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.warm_up.warm_up_settings import ON_HANDWRITING, PUBLISHED_WARM_UP, WarmUpSettings
 from dpbench.privacy.plan import Plan

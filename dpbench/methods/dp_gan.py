@@ -121,8 +121,9 @@ class DPGAN(ModelMethod[DPGANConfig]):
         import torch
 
         from dpbench.models.frozen import frozen
-        from dpbench.training.loop import PublicSteps, train_together
+        from dpbench.training.loop import train_together
         from dpbench.training.part import Part
+        from dpbench.training.public_steps import PublicSteps
 
         c, gan = self.config, self.model
         generator = gan.generator.to(run.device)

@@ -15,7 +15,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
-from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching.matching_method import MatchingMethod
 from dpbench.methods.cores.matching.matching_settings import EMBEDDING, MatchingConfig
 from dpbench.privacy.mechanisms.mechanism import NoisySum
 

@@ -15,7 +15,7 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec
-from dpbench.methods.cores.latent.latent import LatentMethod
+from dpbench.methods.cores.latent.latent_method import LatentMethod
 from dpbench.methods.cores.latent.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
 
 if TYPE_CHECKING:

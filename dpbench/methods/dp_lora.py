@@ -14,7 +14,7 @@ from dpbench.core.config import option
 from dpbench.core.context import RunContext
 from dpbench.core.method import Preset
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.latent.latent import LatentMethod
+from dpbench.methods.cores.latent.latent_method import LatentMethod
 from dpbench.methods.cores.latent.latent_settings import GPU, PUBLISHED, SCENES, SHAPES, LatentConfig
 from dpbench.privacy.mechanisms.mechanism import NoisySum
 from dpbench.privacy.plan import Plan

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
 from dpbench.core.method import Preset
-from dpbench.methods.cores.matching.embedding_matching import MatchingMethod
+from dpbench.methods.cores.matching.matching_method import MatchingMethod
 from dpbench.methods.cores.matching.matching_settings import EMBEDDING, FourierSettings, MatchingConfig
 from dpbench.privacy.mechanisms.mechanism import NoisySum
 

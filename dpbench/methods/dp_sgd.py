@@ -6,7 +6,7 @@ Also called PDP-Diffusion. The simplest way to use public images, and the baseli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dpbench.core.config import option
@@ -15,7 +15,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import CONDITIONS, Condition, DatasetSpec, Request
 from dpbench.core.track import Track, joint_track
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.caption_settings import CaptionSettings
@@ -116,9 +116,4 @@ class DPSGDFinetuning(DiffusionMethod[DPSGDFinetuningConfig]):
         Raises:
             ConfigError: there is no public dataset.
         """
-        public = required(public)
-        c = self.config
-        key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {**{f.name: getattr(c, f.name) for f in fields(PublicTraining)}, **self.model.condition.key}
-        state = run.cache.get("diffusion", key, lambda generator: self.model.pretrained(public, c, run, generator))
-        self.model.load_public_weights(state, c.scatter, run.generator)
+        self.model.start_from_public(required(public), self.config, self.config.scatter, self.version, run)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dpbench.core.method import Preset
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.method import Preset, required
 from dpbench.core.specs import DatasetSpec, Request
-from dpbench.methods.cores.diffusion.diffusion import DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_settings import ONE_GPU, PUBLISHED, DiffusionConfig
 from dpbench.methods.cores.public_classes.classifier_settings import ClassifierTraining
 from dpbench.methods.cores.public_training import PublicTraining
@@ -172,7 +172,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         key: dict[str, Any] = {"public": public.fingerprint}
         labels = run.cache.get("labels", key, lambda g: {"labels": public_labels(public)})["labels"]
         self._check_classes(public.spec.name, len(labels.unique()))
-        key |= {"augmentation": c.augmentation, **{f.name: getattr(c, f.name) for f in fields(ClassifierTraining)}}
+        key |= {"augmentation": c.augmentation, **values_of(c, ClassifierTraining)}
         classifier = PublicClassifier(c.classifier, public.spec.n_classes)
         trained = run.cache.get(
             "classifier", key, lambda g: classifier.trained(public, c, c.augmentation, replace(run, generator=g))
@@ -187,10 +187,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         c = self.config
         if not c.public_steps:
             return None
-        key = {"public": public.fingerprint, "version": self.version, **c.model_settings()}
-        key |= {f.name: getattr(c, f.name) for f in fields(PublicTraining)}
-        state = run.cache.get("diffusion", key, lambda g: self.model.pretrained(public, c, run, g))
-        self.model.load_public_weights(state, c.scatter, run.generator)
+        state = self.model.start_from_public(public, c, c.scatter, self.version, run)
         return state[LABEL_EMBEDDING][:-1]
 
     def fit(self, private: PrivateData, run: RunContext) -> None:
@@ -208,7 +205,7 @@ class PrivImage(DiffusionMethod[PrivImageConfig]):
         """Releases the votes and trains on the images that they select, labelled by private classes."""
         from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
         from dpbench.methods.cores.public_classes.class_selection import SELECTIONS, AssignedImages, Votes
-        from dpbench.training.public import PublicBatches
+        from dpbench.training.public_batches import PublicBatches
 
         c = self.config
         counts = prepared.classifier.histogram(private, QUERY, c.votes_per_record)

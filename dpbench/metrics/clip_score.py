@@ -14,6 +14,7 @@ from dpbench.core.errors import MissingScore
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
 from dpbench.evaluation.labels import BATCH, labels_of
+from dpbench.metrics.statistics.directions import directions
 
 if TYPE_CHECKING:
     from dpbench.metrics.extractors.clip import CLIP
@@ -45,10 +46,10 @@ class CLIPScore(Metric):
         clip = cast("CLIP", evaluation.extractor("clip"))
         prompts = _captions(evaluation.synthetic) or _class_prompts(evaluation.synthetic, evaluation.spec.classes)
         texts, wanted = np.unique(prompts, return_inverse=True)
-        directions = _directions(clip.text(texts.tolist()).cpu().numpy())
+        prompted = directions(clip.text(texts.tolist()).cpu().numpy())
         cosines, start = [], 0
         for block in evaluation.synthetic_features("clip").blocks():
-            cosines.append((_directions(block) * directions[wanted[start : start + len(block)]]).sum(1))
+            cosines.append((directions(block) * prompted[wanted[start : start + len(block)]]).sum(1))
             start += len(block)
         return {"clip_score": bootstrap.mean(100 * np.maximum(np.concatenate(cosines), 0), evaluation.run.generator)}
 
@@ -84,8 +85,3 @@ def _class_prompts(images: ImageDataset, names: Sequence[str] | None) -> list[st
         raise MissingScore("the synthetic images have no labels to make prompts from")
     prompts = [PROMPT.format(re.sub("[-_]+", " ", name)) for name in names]
     return [prompts[label] for label in labels]
-
-
-def _directions(embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings [n, d], each divided by its L2 norm."""
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from dpbench.core.metric import Column, Estimate, Evaluation, Metric
 from dpbench.evaluation import intervals as bootstrap
-from dpbench.evaluation.features import Array
+from dpbench.metrics.statistics.directions import directions
 
 SIGMA = 10
 SCALE = 1000
@@ -36,11 +34,6 @@ class CLIPMaximumMeanDiscrepancy(Metric):
         """
         from dpbench.metrics.statistics.mmd import gaussian, mmd
 
-        synthetic, reference = (_directions(features.at_most(MOST)) for features in evaluation.features("clip", MOST))
+        synthetic, reference = (directions(features.at_most(MOST)) for features in evaluation.features("clip", MOST))
         value, influences = mmd(synthetic, reference, gaussian(SIGMA), unbiased=False)
         return {"cmmd": bootstrap.around(SCALE * value, SCALE * influences.numpy(), evaluation.run.generator)}
-
-
-def _directions(embeddings: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # an embedding of zeros becomes NaN, which `mmd` reports
-        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

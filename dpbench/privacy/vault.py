@@ -50,6 +50,9 @@ from dpbench.privacy.world import World
 PATIENCE = 2.0
 """Seconds after which a pass over all records shows its progress."""
 
+CAPTIONED = 500
+"""Records whose captions are tokenized together."""
+
 NO_REQUEST = Request(Conditions(0))
 """Nothing will be sampled."""
 
@@ -329,7 +332,7 @@ class Vault(PrivateData):
         vault._parts = replace(self._parts, records=records)
         return vault
 
-    def _tokenized(self, tokenization: Tokenization, chunk: int = 500) -> Records:
+    def _tokenized(self, tokenization: Tokenization) -> Records:
         """The records with the tokens of their captions, by a checked tokenizer.
 
         Warnings count what is left out, but only for a public benchmark (rule R6).
@@ -337,7 +340,7 @@ class Vault(PrivateData):
         records = self._parts.records
         if self._lazy:
             return LazyRecords(records, tokenization)
-        batches = self._shown(padded(records, range(len(records)), chunk, "cpu"), "tokenize captions", chunk)
+        batches = self._shown(padded(records, range(len(records)), CAPTIONED, "cpu"), "tokenize captions", CAPTIONED)
         parts, lost = [], Lost()
         for batch, real in batches:
             parts.append(_chosen(real, tokenization.tokens(batch)))

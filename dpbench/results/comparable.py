@@ -26,7 +26,7 @@ def tables_of(rows: pd.DataFrame) -> list[pd.DataFrame]:
     A `real` row is in the table of the rows that it is a reference for, if there are any.
 
     Args:
-        rows: one line per trial; see `gathering.collect`.
+        rows: one line per trial; see `leaderboard_rows.collect`.
     """
     if rows.empty:
         return []

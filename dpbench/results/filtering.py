@@ -19,7 +19,7 @@ def keep_rows(
     """The rows that pass every filter.
 
     Args:
-        rows: one line per trial; see `gathering.collect`.
+        rows: one line per trial; see `leaderboard_rows.collect`.
         methods: names, or names with a variant in brackets, as the leaderboard shows them; all if empty. The rows of
             real images stay.
         epsilons: budgets; all if empty. Reference rows stay.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dpbench.results.metric_columns import owners
+from dpbench.results.row import read_protocol
 
 
 class JointProtocol(NamedTuple):
@@ -38,11 +39,11 @@ def joint_protocol(trials: pd.DataFrame) -> JointProtocol:
     """The joint protocol of trials.
 
     Args:
-        trials: their rows; see `gathering.collect`.
+        trials: their rows; see `leaderboard_rows.collect`.
     """
     entries: dict[str, list[Any]] = {}
     for text in trials["protocol"].unique():
-        for name, entry in json.loads(text or "{}").items():
+        for name, entry in read_protocol(text).items():
             entries.setdefault(name, []).append(entry)
     agreed = {name: first for name, (first, *others) in entries.items() if all(other == first for other in others)}
     extractors = {name for text in trials["extractor"] if text for name in text.split("; ")}
@@ -56,5 +57,5 @@ def real_images(protocols: pd.Series[str]) -> pd.Series[str]:
     Args:
         protocols: the rows' column `protocol`.
     """
-    found = {text: str(json.loads(text or "{}").get("reference", "")) for text in protocols.unique()}
+    found = {text: str(read_protocol(text).get("reference", "")) for text in protocols.unique()}
     return protocols.map(found).rename("real images")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections import Counter
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from dpbench.core.errors import DpbenchError
 from dpbench.core.metric import Column
 from dpbench.core.outcomes import Measured, significantly_better
-from dpbench.results.row import CI95
+from dpbench.results.row import CI95, read_protocol
 from dpbench.results.trial_folder import TrialFolder
 
 COMPARABLE = [
@@ -75,7 +74,7 @@ def read_outcomes(rows: pd.DataFrame, lines: pd.DataFrame, by: Column) -> dict[A
     For a line of one trial, these are the runs of its classifiers; for a line of several trials, the trials' means.
 
     Args:
-        rows: the rows of `gathering.collect`.
+        rows: the rows of `leaderboard_rows.collect`.
         lines: the lines of `over_seeds.aggregate`, with the folders of their `trials`; see `over_seeds.trials_of`.
         by: the column.
     """
@@ -126,7 +125,7 @@ def ranked_apart(lines: pd.DataFrame, metric: str) -> list[tuple[str, ...]]:
 
 def comparable_terms(aggregated: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Per line, the values that must agree for a rank by a metric: name -> value."""
-    protocols = aggregated["protocol"].map(lambda text: json.loads(text or "{}"))
+    protocols = aggregated["protocol"].map(read_protocol)
     agreed = {"real images": "reference", f"protocol of {metric}": metric}
     terms = {
         name: protocols.map(lambda entries, part=part: entries.get(part, "")).astype("str")

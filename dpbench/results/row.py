@@ -117,6 +117,12 @@ def make_row(trial: TrialRecord, scores: StoredScores) -> dict[str, Any]:
     return row | {f.name: _typed(row[f.name], f) for f in FIELDS}
 
 
+def read_protocol(text: str) -> dict[str, Any]:
+    """The content of a cell of the column `protocol`: name -> entry; nothing if it is empty."""
+    found: dict[str, Any] = json.loads(text or "{}")
+    return found
+
+
 def _extractors(protocol: Mapping[str, Any]) -> str:
     """The extractors of all metrics: "a; b"."""
     used = [entry["extractors"] for entry in protocol.values() if isinstance(entry, dict) and "extractors" in entry]

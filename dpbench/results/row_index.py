@@ -7,9 +7,11 @@ makes rows is the same. Losing the index costs only time.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -19,9 +21,10 @@ import pandas as pd
 
 from dpbench.core.closure import code_hash
 from dpbench.core.errors import DpbenchError
-from dpbench.core.files import digest, write_atomic
+from dpbench.core.files import digest, is_there, write_atomic
 from dpbench.core.folders import cache_folder
 from dpbench.results import row
+from dpbench.results.trial_folder import SCORES, SENSITIVE, TRIAL
 
 Stamps = dict[str, list[int]]
 """Path of a trial's folder below the folder of results -> numbers that change when its files change."""
@@ -37,7 +40,7 @@ class RowIndex:
     Attributes:
         path: the index.
         stamps: the stamps of its trials.
-        rows: one line per trial; see `gathering.make_frame`. `folder` is the path below the folder of results.
+        rows: one line per trial; see `leaderboard_rows.make_frame`. `folder` is the path below the folder of results.
     """
 
     path: Path
@@ -66,6 +69,39 @@ class RowIndex:
         """Replaces the index, if its folder can be written."""
         with suppress(DpbenchError):
             write_atomic(self.path, lambda temporary: np.savez(temporary, **_packed(rows, stamps)))
+
+
+def stamps_of(out: Path) -> Stamps:
+    """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> its stamp.
+
+    The stamp is the inode, the modification time in nanoseconds and the size of trial.json and scores.json; a file that
+    is missing or unreadable has none.
+    """
+    found = {}
+    for name in sorted(name for dataset in _folders(out) for method in _folders(out, dataset)
+                       for name in _folders(out, method)):  # fmt: skip
+        trial = _stamp(f"{out}/{name}/{TRIAL}")
+        if trial or is_there(out / name / TRIAL):
+            scores = (_stamp(f"{out}/{name}/{place}") for place in (SCORES, f"{SENSITIVE}/{SCORES}"))
+            found[name] = [*trial, *chain.from_iterable(scores)]
+    return found
+
+
+def _folders(out: Path, name: str = "") -> list[str]:
+    """The folders in a folder of results, or in one of its folders, as paths below `out`."""
+    prefix = f"{name}/" if name else ""
+    with suppress(OSError), os.scandir(out / name) as entries:
+        return [prefix + entry.name for entry in entries if entry.is_dir()]
+    return []
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """Numbers that change when a file is replaced; () if there is no file."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _packed(rows: pd.DataFrame, stamps: Stamps) -> dict[str, Any]:

@@ -19,7 +19,6 @@ import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ from dpbench.results import card_file, checksums
 from dpbench.results.provenance import now
 from dpbench.results.record import OtherFormat, TrialRecord
 from dpbench.results.samples import StoredSamples
-from dpbench.results.stored_scores import StoredScores
+from dpbench.results.stored_scores import StoredScores, shown
 
 TRIAL = "trial.json"
 UNSCORED = "unscored.json"
@@ -96,22 +95,6 @@ class TrialFolder:
         """The folders of all finished trials below `out`, sorted."""
         return [cls(path) for path in sorted(out.glob("*/*/*")) if is_there(path / TRIAL)]
 
-    @classmethod
-    def stamps(cls, out: Path) -> dict[str, list[int]]:
-        """ "<dataset>/<method>/<key>" of each finished trial below `out`, sorted -> its stamp.
-
-        The stamp is the inode, the modification time in nanoseconds and the size of trial.json and scores.json; a file
-        that is missing or unreadable has none.
-        """
-        found = {}
-        for name in sorted(name for dataset in _folders(out) for method in _folders(out, dataset)
-                           for name in _folders(out, method)):  # fmt: skip
-            trial = _stamp(f"{out}/{name}/{TRIAL}")
-            if trial or is_there(out / name / TRIAL):
-                scores = (_stamp(f"{out}/{name}/{place}") for place in (SCORES, f"{SENSITIVE}/{SCORES}"))
-                found[name] = [*trial, *chain.from_iterable(scores)]
-        return found
-
     @property
     def is_finished(self) -> bool:
         """Whether the trial is sampled and scored."""
@@ -159,6 +142,17 @@ class TrialFolder:
             raise DpbenchError(f"{reason}; {RESTORE}") from error
         if key is not None and record.key != key:
             raise DpbenchError(f"{path} belongs to trial {record.key}, not to {key}; {RESTORE}")
+        return record
+
+    def read_sampled(self) -> TrialRecord:
+        """The record of the trial, which is finished or sampled.
+
+        Raises:
+            DpbenchError: there is none, or it is damaged; see `read`.
+        """
+        record = self.read()
+        if record is None:
+            raise DpbenchError(f"{self.path} has no sampled trial")
         return record
 
     def write(self, record: TrialRecord) -> None:
@@ -318,32 +312,8 @@ class TrialFolder:
         if hidden or caveats or (scores["outcomes"] and not public_benchmark):
             remove(self.path / SCORES)  # a process that is killed here leaves none, and all are computed again
             write_json(self.path / SENSITIVE / SCORES, scores)
-            scores = {
-                **scores,
-                "values": {name: None if name in hidden else value for name, value in scores["values"].items()},
-                "ci95": {name: half for name, half in scores["ci95"].items() if name not in hidden},
-                "missing": {**scores["missing"], **hidden},
-                "caveats": [text for text in scores["caveats"] if text not in caveats],
-                "outcomes": {},
-            }
+            scores = shown(scores, hidden, caveats)
         write_json(self.path / SCORES, scores)
-
-
-def _folders(out: Path, name: str = "") -> list[str]:
-    """The folders in a folder of results, or in one of its folders, as paths below `out`."""
-    prefix = f"{name}/" if name else ""
-    with suppress(OSError), os.scandir(out / name) as entries:
-        return [prefix + entry.name for entry in entries if entry.is_dir()]
-    return []
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    """Numbers that change when a file is replaced; () if there is no file."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return ()
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.context import RunContext
-from dpbench.training.loop import PublicSteps
+from dpbench.training.public_steps import PublicSteps
 
 
 class SharpnessAwareSteps(PublicSteps):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.training.part import Part
+from dpbench.training.random_state import generator_states, restore_generators
 
 
 class TrainingState:
@@ -33,20 +33,10 @@ class TrainingState:
 
     def state_dict(self) -> dict[str, Any]:
         """The state, to be stored."""
-        return {"parts": [part.state_dict() for part in self._parts], "generators": self._generators()}
+        return {"parts": [part.state_dict() for part in self._parts], "generators": generator_states(self._run)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a stored state."""
         for part, stored in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(stored)
-        generators = state["generators"]
-        self._run.generator.set_state(generators["run"])
-        torch.set_rng_state(generators["torch"])
-        if "cuda" in generators and self._run.device.startswith("cuda"):  # training may resume on another device
-            torch.cuda.set_rng_state(generators["cuda"], self._run.device)
-
-    def _generators(self) -> dict[str, Tensor]:
-        states = {"run": self._run.generator.get_state(), "torch": torch.get_rng_state()}
-        if self._run.device.startswith("cuda"):
-            states["cuda"] = torch.cuda.get_rng_state(self._run.device)
-        return states
+        restore_generators(self._run, state["generators"])

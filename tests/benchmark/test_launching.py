@@ -14,7 +14,7 @@ from record import recorded
 
 from dpbench import RunRequest
 from dpbench.benchmark import launching
-from dpbench.benchmark.commands.runner import run_request
+from dpbench.benchmark.commands.running import run_request
 from dpbench.benchmark.launching import Outcome, Waves
 from dpbench.benchmark.processes import Processes
 from dpbench.benchmark.session import Session

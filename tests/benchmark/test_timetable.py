@@ -13,7 +13,7 @@ import pytest
 
 import dpbench
 from dpbench.benchmark import timetable as module
-from dpbench.benchmark.commands.runner import run_request
+from dpbench.benchmark.commands.running import run_request
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.timetable import Timetable, Work, rough
 from dpbench.benchmark.trials import schedule

@@ -19,7 +19,8 @@ from dpbench.benchmark.tracking import tracking as module
 from dpbench.benchmark.tracking.tracker import TRACKERS
 from dpbench.benchmark.tracking.tracking import statistics
 from dpbench.training import loop
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
+from dpbench.training.public_steps import PublicSteps
 
 
 class Adversary(fakes.FakeMean):

@@ -43,7 +43,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 def test_new_method_changes_no_hash(tree: Path) -> None:
     before = of_methods(), of_features()
     write(tree / "methods" / "another.py", "from dpbench.core.method import Method\n")
-    table = tree / "core" / "registries.py"
+    table = tree / "core" / "builtin_plugins.py"
     text = table.read_text()
     assert '    "dp-merf": (' in text
     table.write_text(

@@ -15,6 +15,7 @@ from dpbench.core.config import (
     parse_settings,
     plugin_option,
     type_name,
+    values_of,
 )
 from dpbench.core.errors import ConfigError, UnknownName
 from dpbench.core.registry import Registry
@@ -258,3 +259,12 @@ def test_settings_are_parsed_from_the_command_line():
 def test_configuration_is_immutable():
     with pytest.raises(FrozenInstanceError):
         build(Config, {}).steps = 3
+
+
+def test_values_of_parts_are_those_of_their_fields():
+    @dataclass(frozen=True)
+    class Whole(PlainConfig):
+        size: int = option(3, "how large")
+
+    assert values_of(Whole(strength=2.0), PlainConfig) == {"strength": 2.0}
+    assert values_of(Whole(), PlainConfig, Whole) == {"strength": 0.5, "size": 3}

@@ -11,7 +11,7 @@ import torch
 from dpbench.core.metric import Column, Extractor, Metric
 from dpbench.core.registries import EXTRACTORS, METRICS
 from dpbench.evaluation.evaluator import evaluate
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.features import Features
 from dpbench.evaluation.image_part import ImagePart
 
@@ -62,7 +62,7 @@ def score(registries, monkeypatch, make_images, noise, run, tmp_path):
 
     def value(reference, train=None, keep=True):
         x = make_images(noise(5, reference.spec.channels, reference.spec.resolution, seed=9))
-        kept = RealCache(tmp_path / "real") if keep else None
+        kept = EvaluationCache(tmp_path / "real") if keep else None
         return evaluate(["reference", "train"][: 1 + (train is not None)], x, reference, run, train, kept).values
 
     return value
@@ -77,7 +77,7 @@ def test_kept_features_are_not_computed_again(score, make_images, noise) -> None
 
 
 def test_labels_are_read_once_for_all_extractors(make_images, noise, run, evaluation) -> None:
-    images, cache = make_images(noise(20, 1), torch.arange(20) % 4, 4), RealCache(run.cache.folder / "real")
+    images, cache = make_images(noise(20, 1), torch.arange(20) % 4, 4), EvaluationCache(run.cache.folder / "real")
     extractor = Weighted(evaluation(images))
     found = [cache.features(name, extractor, images, run, "") for name in ("one", "other")]
     assert [features.labels.tolist() for features in found] == [[*range(4)] * 5] * 2
@@ -85,7 +85,7 @@ def test_labels_are_read_once_for_all_extractors(make_images, noise, run, evalua
 
 
 def test_only_the_part_that_is_used_is_extracted_unless_all_is_stored(make_images, noise, run, evaluation) -> None:
-    images, cache = make_images(noise(40, 1), torch.arange(40) % 4, 4), RealCache(run.cache.folder / "real")
+    images, cache = make_images(noise(40, 1), torch.arange(40) % 4, 4), EvaluationCache(run.cache.folder / "real")
     extractor = Weighted(evaluation(images))
 
     def extracted(most: int | None) -> tuple[Features, int]:
@@ -147,7 +147,7 @@ def test_features_of_another_extractor_are_not_taken(score, make_images, noise, 
     score(test)
     EXTRACTORS.register("other")(type("Other", (Weighted,), {"weight": 7.0}))
     monkeypatch.setattr(Weighted, "__init__", lambda self, evaluation: setattr(self, "description", "same"))
-    cache = RealCache(run.cache.folder / "real")
+    cache = EvaluationCache(run.cache.folder / "real")
     found = [
         next(cache.features(name, EXTRACTORS.get(name)(None), test, run, "").blocks()).sum()
         for name in ("weighted", "other")

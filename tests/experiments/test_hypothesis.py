@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from dpbench.core.errors import ConfigError, DpbenchError, UnknownName
 from dpbench.core.files import write_json
 from dpbench.core.metric import Column
-from dpbench.results.gathering import make_frame
+from dpbench.results.leaderboard_rows import make_frame
 from dpbench.results.row import FIELDS
 from experiments import hypothesis
 from experiments._candidates import Candidate, Entry, Request, Task, choose, command, entries

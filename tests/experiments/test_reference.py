@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from dpbench.cli import app
 from dpbench.core.metric import Column
 from dpbench.core.registries import METHODS
-from dpbench.results.gathering import make_frame
+from dpbench.results.leaderboard_rows import make_frame
 from dpbench.results.row import make_row
 from dpbench.results.stored_scores import StoredScores
 from experiments import _script, reference

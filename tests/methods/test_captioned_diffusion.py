@@ -22,7 +22,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.registries import METHODS
 from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.data.arrays import ArrayDataset
-from dpbench.methods.cores.diffusion.image_conditions import Captions
+from dpbench.methods.cores.image_conditions import Captions
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.caption_unet import CaptionUNet
 

@@ -126,7 +126,7 @@ def test_samples_match_their_class_without_noise(spec, vault, run):
 
 def test_warm_up_without_dp_sgd_learns_the_classes(spec, vault, run, monkeypatch):
     method = _method(spec, augmentation="flip")
-    monkeypatch.setattr("dpbench.methods.cores.diffusion.diffusion.DiffusionMethod.fit", lambda *_: None)
+    monkeypatch.setattr("dpbench.methods.cores.diffusion.diffusion_method.DiffusionMethod.fit", lambda *_: None)
     method.fit(vault(plan_of(method, REQUEST), float("inf")), run)
     horizontal, vertical = (method.sample(Conditions(64, (k,) * 64), run).float().mean(0)[0] for k in (0, 1))
     assert horizontal.mean(1).var() > horizontal.mean(0).var()

@@ -9,7 +9,7 @@ from dpbench.benchmark.configure import configure
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
-from dpbench.methods.cores.diffusion.diffusion import TRAINING
+from dpbench.methods.cores.diffusion.diffusion_method import TRAINING
 from dpbench.methods.cores.matching.matching_settings import EMBEDDING
 from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.dp_feta_pro import DPFETAPro

@@ -8,8 +8,8 @@ from dpbench.core.config import build
 from dpbench.core.specs import Batch, Conditions, DatasetSpec, Request
 from dpbench.methods.dp_gan import DISCRIMINATOR, DPGAN
 from dpbench.models.frozen import frozen
+from dpbench.models.image_range import to_unit
 from dpbench.training.part import Part
-from dpbench.training.public import to_unit
 
 TINY = {
     "generator_channels": (16,), "discriminator_channels": (16,), "embedding": 8, "batch": 64, "steps": 100,

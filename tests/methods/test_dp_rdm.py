@@ -22,8 +22,8 @@ from dpbench.methods.cores.retrieval.principal_components import PrincipalCompon
 from dpbench.methods.cores.retrieval.retrieval_diffusion import mean_of_nearest_others, shrunk
 from dpbench.methods.cores.retrieval.retrieval_settings import RETRIEVAL
 from dpbench.methods.dp_rdm import DPRDM
+from dpbench.models.image_range import to_unit
 from dpbench.privacy.calibration import calibrate
-from dpbench.training.public import to_unit
 
 TINY = {
     "channels": (16,), "patch": 4, "sampling_steps": 6, "public_steps": 150, "public_batch": 32, "public_lr": 4e-3,

@@ -25,7 +25,7 @@ from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.cores.inversion.inversion_settings import EMBEDDINGS
 from dpbench.methods.cores.inversion.textual_inversion import inverted
 from dpbench.methods.dpagg_ti import DPAggTI
-from dpbench.training.public import to_unit
+from dpbench.models.image_range import to_unit
 
 TINY = {
     "channels": (16,), "patch": 4, "sampling_steps": 6, "public_steps": 150, "public_batch": 32, "public_lr": 4e-3,

@@ -15,7 +15,7 @@ from dpbench.core.specs import Batch, Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.cores.class_embeddings import assigned_class_embeddings
 from dpbench.methods.cores.diffusion import diffusion_model
-from dpbench.methods.cores.diffusion.diffusion import TRAINING, DiffusionMethod
+from dpbench.methods.cores.diffusion.diffusion_method import TRAINING, DiffusionMethod
 from dpbench.methods.cores.diffusion.diffusion_model import DiffusionModel
 from dpbench.methods.cores.public_classes.public_classifier import PublicClassifier
 from dpbench.methods.privimage import QUERY, PrivImage

@@ -20,7 +20,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.scene_captions import PUBLIC, SENSITIVE, Relation, Scene, Thing, first_scene, vocabulary_of
 from dpbench.data.arrays import ArrayDataset, Subset
 from dpbench.evaluation.evaluator import evaluate
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.real_parts import part_and_rest
 from dpbench.evaluation.scores import Scores
 from dpbench.metrics.caption_fidelity import ATTRIBUTES, holds, score
@@ -112,7 +112,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Scores]:
             patch.setattr(scene_judge, "STEPS", 700)
             patch.setattr(scene_judge, "BATCH", 32)
             patch.setattr(scene_judge, "RATE", 4e-3)
-            return evaluate(["caption-fidelity"], synthetic, reference, run, train, RealCache(folder / "real"))
+            return evaluate(["caption-fidelity"], synthetic, reference, run, train, EvaluationCache(folder / "real"))
 
     return score_
 

@@ -8,7 +8,7 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch
 from dpbench.models.lora import ATTENTION, LowRank, add_lora, merge_lora
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import OpacusEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 
 
 class Net(nn.Module):

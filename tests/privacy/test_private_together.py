@@ -18,8 +18,9 @@ from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.vault import Vault
 from dpbench.training import loop
-from dpbench.training.loop import PublicSteps, train_together
+from dpbench.training.loop import train_together
 from dpbench.training.part import Part
+from dpbench.training.public_steps import PublicSteps
 
 CRITIC = steps(20, name="critic", expected_batch=10, noise_multiplier=1.0, steps=6)
 PRIOR = steps(20, name="prior", expected_batch=10, noise_multiplier=1.0, steps=3)

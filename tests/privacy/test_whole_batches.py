@@ -16,6 +16,7 @@ from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.data.arrays import Converted, Subset
 from dpbench.data.tiles import Tiles
+from dpbench.models.image_range import to_uint8
 from dpbench.privacy.auditing.canaries import Canaries, CanaryRecords
 from dpbench.privacy.checks.guard import WatchedLoss, guarded
 from dpbench.privacy.checks.independence import replace as replace_records
@@ -27,7 +28,7 @@ from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.slots import EMPTY
 from dpbench.privacy.stand_in import StandIn
 from dpbench.privacy.world import World
-from dpbench.training.public import PublicBatches, to_uint8
+from dpbench.training.public_batches import PublicBatches
 
 N, SIZE = 12, 8
 

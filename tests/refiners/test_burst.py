@@ -11,11 +11,11 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
+from dpbench.models.image_range import to_uint8
 from dpbench.refiners.burst import Burst
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.refiners.networks.burst_fusion import AdaptiveUpsampling, BurstFusion
 from dpbench.refiners.networks.training import trained_weights
-from dpbench.training.public import to_uint8
 
 NOISE = 0.5
 

@@ -11,7 +11,7 @@ from dpbench.core.refiner import Degrade
 from dpbench.core.registries import REFINERS
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
-from dpbench.training.public import to_unit
+from dpbench.models.image_range import to_unit
 
 
 class Shrink(Degrade):

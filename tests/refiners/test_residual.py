@@ -9,8 +9,8 @@ from two_patterns import detail, patterns, prepared, run_in, shrunk, truth
 
 from dpbench.core.config import build
 from dpbench.core.errors import ConfigError
+from dpbench.models.image_range import to_unit
 from dpbench.refiners.residual import Residual
-from dpbench.training.public import to_unit
 
 SMALL = {"channels": (16, 16), "patch": 2, "batch": 32, "steps": 120, "lr": 5e-3, "ema": 0.97, "augmentation": "none"}
 BRIEF = SMALL | {"channels": (8,), "steps": 2}

@@ -15,8 +15,8 @@ from dpbench.core.config import build
 from dpbench.core.context import RunContext
 from dpbench.core.specs import DatasetSpec
 from dpbench.data.arrays import ArrayDataset
+from dpbench.models.image_range import to_unit
 from dpbench.refiners.degrade import BlockMeans
-from dpbench.training.public import to_unit
 
 
 def patterns(seed: int, channels: int = 1, size: int = 16) -> ArrayDataset:

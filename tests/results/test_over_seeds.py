@@ -12,7 +12,7 @@ import pytest
 from rows import frame, scores, trial
 from scipy import stats
 
-from dpbench.results.gathering import write_csv
+from dpbench.results.leaderboard_rows import write_csv
 from dpbench.results.over_seeds import aggregate, mean_and_ci95, trials_of
 
 

@@ -13,8 +13,8 @@ from rows import scores, trial
 from dpbench.core.files import write_json
 from dpbench.core.metric import Column
 from dpbench.core.registries import METRICS
-from dpbench.results import gathering, row_index
-from dpbench.results.gathering import collect
+from dpbench.results import leaderboard_rows, row_index
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.row_index import RowIndex
 from dpbench.results.trial_folder import TrialFolder
 
@@ -24,13 +24,13 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the trials that are read, in a cache of this test's own."""
     monkeypatch.setenv("DPBENCH_CACHE", str(tmp_path / "cache"))
     names: list[str] = []
-    once = gathering._read
+    once = leaderboard_rows._read
 
     def counted(folder: TrialFolder) -> dict[str, Any]:
         names.append(folder.path.name)
         return once(folder)
 
-    monkeypatch.setattr(gathering, "_read", counted)
+    monkeypatch.setattr(leaderboard_rows, "_read", counted)
     return names
 
 

@@ -168,6 +168,11 @@ def test_names_are_converted_to_safe_folder_names() -> None:
     assert len(safe_name(f"folder:/data/{'x' * 255}")) < 100
 
 
+def test_a_trial_without_samples_has_no_record(tmp_path: Path) -> None:
+    with pytest.raises(DpbenchError, match="has no sampled trial"):
+        TrialFolder(tmp_path).read_sampled()
+
+
 def test_hidden_scores_stay_in_the_sensitive_folder(tmp_path: Path) -> None:
     scores = {
         "values": {"a": 1.0, "b": 2.0}, "ci95": {"a": 0.1, "b": 0.2}, "missing": {}, "protocol": {},

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from dpbench.core.cache import PublicCache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.context import RunContext
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
+from dpbench.training.public_steps import PublicSteps
 
 STEPS = 20
 

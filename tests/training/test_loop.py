@@ -14,7 +14,8 @@ from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
 from dpbench.core.progress import Advance, Silent
 from dpbench.training import loop
-from dpbench.training.loop import PublicSteps, train
+from dpbench.training.loop import train
+from dpbench.training.public_steps import PublicSteps
 
 
 def _run(precision: str = "fp32") -> RunContext:

@@ -50,8 +50,7 @@ def export(
         DpbenchError: there is no such trial, it cannot be packed (see `archive.check`), or a file cannot be written.
     """
     folder = find_trial(trial, expanded(Path(results)))
-    record = folder.read()
-    assert record is not None
+    record = folder.read_sampled()
     path = Path(archive.default_name(record)) if out is None else expanded(Path(out))
     archive.check(record, folder, path)
     shown = display or Quiet()

@@ -21,7 +21,8 @@ from dpbench.core.errors import UNFINISHED, DpbenchError, UnknownName
 from dpbench.core.progress import Display
 from dpbench.core.typed_values import as_declared
 from dpbench.data.opening import canonical_name
-from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.leaderboard_file import LeaderboardFile
+from dpbench.results.leaderboard_rows import rows_of
 from dpbench.results.record import TrialRecord
 from dpbench.results.trial_folder import TrialFolder
 
@@ -92,7 +93,7 @@ def rescore(request: RunRequest, datasets: Sequence[str] = (), display: Display 
                     failed += 1
                     warnings.warn(f"not scored: {record} ({folder.path}): {error}", stacklevel=2)
         finally:
-            write_csv(rows := collect(request.out), request.out / FILE)
+            rows = LeaderboardFile(request.out).write()
     rows = rows_of(rows, [record.key for record, _ in trials])
     if failed:
         raise Unscored(failed, rows)
@@ -107,11 +108,10 @@ def _finished(out: Path, datasets: Sequence[str]) -> list[tuple[TrialRecord, Tri
     found: dict[str, tuple[TrialRecord, TrialFolder]] = {}
     for folder in TrialFolder.finished(out):
         try:
-            record = folder.read()
+            record = folder.read_sampled()
         except DpbenchError as error:
             warnings.warn(f"left out: {error}", stacklevel=3)
             continue
-        assert record is not None
         if record.reference == "real" and not record.config:
             again = "`dpbench run` makes its successor"
             warnings.warn(f"left as it is: {folder.path} compares the halves of test; {again}", stacklevel=3)

@@ -11,8 +11,8 @@ from typing import Any
 
 from dpbench.benchmark.launchers.progress_events import Send, SentDisplay
 from dpbench.benchmark.launchers.worker_process import Worker, WorkerLost
+from dpbench.benchmark.launching import ending
 from dpbench.benchmark.trials.trial_task import TrialTask
-from dpbench.core.errors import RunError
 
 LINGER = 120.0
 """Seconds after which a task whose worker was lost runs again on the same machine.
@@ -29,7 +29,7 @@ def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
         send: sends progress to the machine of the command.
 
     Returns:
-        the values that `worker_process.outcome_of` reads.
+        the values that `launching.outcome_of` reads.
     """
     task = TrialTask.from_json(content)
     send({"what": "begin", "line": f"{task.name} on {socket.gethostname()}"})
@@ -42,7 +42,7 @@ def run_here(content: Mapping[str, Any], send: Send) -> dict[str, Any]:
     finally:
         worker.stop()
         worker.wait()
-    return {"error": error and str(error), "ends_run": isinstance(error, RunError), "acted": acted}
+    return ending(error, acted)
 
 
 def folders() -> dict[str, str]:

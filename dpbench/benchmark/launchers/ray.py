@@ -10,8 +10,8 @@ from typing import Any
 from dpbench.benchmark.launchers.elsewhere import folders, job_options, run_here
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launchers.tally import Tally
-from dpbench.benchmark.launchers.worker_process import PATIENCE, outcome_of
-from dpbench.benchmark.launching import Outcome, Waves, clear_forced
+from dpbench.benchmark.launchers.worker_process import PATIENCE
+from dpbench.benchmark.launching import Outcome, Waves, clear_forced, outcome_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask

@@ -14,8 +14,7 @@ from uuid import uuid4
 from dpbench.benchmark.launchers.elsewhere import job_options, run_here
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.benchmark.launchers.tally import Tally
-from dpbench.benchmark.launchers.worker_process import outcome_of
-from dpbench.benchmark.launching import Outcome, Waves, clear_forced
+from dpbench.benchmark.launching import Outcome, Waves, clear_forced, outcome_of
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError, reason

@@ -10,11 +10,12 @@ import threading
 from typing import Any, TextIO
 
 from dpbench.benchmark.launchers.progress_events import SentDisplay
+from dpbench.benchmark.launching import ending
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.scoring import chosen_metrics
 from dpbench.benchmark.trials.trial_task import TrialTask
-from dpbench.core.errors import UNFINISHED, DpbenchError, RunError
+from dpbench.core.errors import UNFINISHED, DpbenchError
 
 
 def work(request: RunRequest, tasks: int, events: TextIO) -> int:
@@ -51,12 +52,11 @@ def work(request: RunRequest, tasks: int, events: TextIO) -> int:
                 acted = TrialTask.from_json(content, request).run(session, metrics)
             except DpbenchError as failure:
                 error = failure
-            ends_run = isinstance(error, RunError)
-            is_last = ends_run or (error is not None and session.processes.world.size > 1)
+            ended = ending(error, acted)
+            is_last = ended["ends_run"] or (error is not None and session.processes.world.size > 1)
             if inbox:
                 inbox.is_busy = False
-                ended = {"error": error and str(error), "ends_run": ends_run, "acted": acted, "is_last": is_last}
-                send({"what": "ended"} | ended)
+                send({"what": "ended", **ended, "is_last": is_last})
             if is_last:
                 return UNFINISHED
     return 0

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Any
 
 from dpbench.benchmark.experiment import as_experiment
 from dpbench.benchmark.launchers.placement import Place
 from dpbench.benchmark.launchers.progress_events import ShownEvents
-from dpbench.benchmark.launching import Outcome
+from dpbench.benchmark.launching import Outcome, outcome_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.trials.trial_task import TrialTask
 from dpbench.core.errors import DpbenchError, RunError
@@ -82,13 +82,6 @@ class Worker:
     def _end(self, process: _Process) -> None:
         process.wait()
         self._process = None
-
-
-def outcome_of(task: TrialTask, ended: Mapping[str, Any]) -> Outcome:
-    """The outcome of a task, from the JSON-like values of the worker's last event for it."""
-    if ended["error"] is None:
-        return Outcome(task, acted=ended["acted"])
-    return Outcome(task, (RunError if ended["ends_run"] else DpbenchError)(ended["error"]))
 
 
 class _Process:

@@ -9,9 +9,9 @@ from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.core.registries import METHODS
 from dpbench.results import card_file, privacy_record
-from dpbench.results.ceiling import real_values
 from dpbench.results.metric_columns import known_columns
 from dpbench.results.model_card import CardScores, Origin, model_card
+from dpbench.results.real_row import real_values
 from dpbench.results.record import TrialRecord
 from dpbench.results.stored_ledger import StoredLedger
 from dpbench.results.trial_folder import LEDGER, TrialFolder

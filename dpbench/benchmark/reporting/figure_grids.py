@@ -6,7 +6,6 @@ For a dataset that is not declared public, there are no real images, and no samp
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from dpbench.results.comparable import ORDER
 from dpbench.results.figures.sample_figure import Grid
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import privacy
+from dpbench.results.row import read_protocol
 from dpbench.results.trial_folder import TrialFolder
 
 
@@ -41,14 +41,14 @@ def grids_of(table: pd.DataFrame, real: bool, data: Path | None) -> list[Grid]:
     if not grids:
         raise DpbenchError("no row has samples that may be shown")
     if real:
-        record = _record(TrialFolder(Path(ordered.iloc[0]["trials"][0])))
+        record = TrialFolder(Path(ordered.iloc[0]["trials"][0])).read_sampled()
         grids.insert(0, Grid("real images", open_test(record, reference_of(table), data)))
     return grids
 
 
 def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     folder = TrialFolder(Path(line["trials"][0]))
-    record = _record(folder)
+    record = folder.read_sampled()
     if record.is_sensitive:
         return
     try:
@@ -60,12 +60,6 @@ def _samples(line: pd.Series[Any]) -> Iterator[Grid]:
     if record.epsilon is not None:
         parts.append(privacy(record.epsilon))
     yield Grid(", ".join(parts), samples)
-
-
-def _record(folder: TrialFolder) -> TrialRecord:
-    record = folder.read()
-    assert record is not None
-    return record
 
 
 def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDataset:
@@ -90,5 +84,5 @@ def open_test(record: TrialRecord, expected: str, data: Path | None) -> ImageDat
 
 def reference_of(table: pd.DataFrame) -> str:
     """The fingerprint of the test split that a table was scored against; "" if none is known."""
-    found = (json.loads(protocol or "{}").get("reference", "") for protocol in table["protocol"])
+    found = (read_protocol(protocol).get("reference", "") for protocol in table["protocol"])
     return next(filter(None, found), "")

@@ -30,7 +30,7 @@ from dpbench.results.over_seeds import score_columns
 from dpbench.results.provenance import now
 from dpbench.results.ranking import rank, ranked_apart, read_outcomes
 from dpbench.results.record import TrialRecord
-from dpbench.results.row import CI95, CIRCUMSTANCES, COSTS, IDENTITY
+from dpbench.results.row import CI95, CIRCUMSTANCES, COSTS, IDENTITY, read_protocol
 from dpbench.results.stored_ledger import StoredLedger, segments_of
 from dpbench.results.trial_folder import LEDGER, TrialFolder
 
@@ -61,7 +61,7 @@ def report_content(rows: pd.DataFrame, data: Path | None = None) -> dict[str, An
     """The content of the page; see `results.report.page_file.write_page`.
 
     Args:
-        rows: one line per trial; see `results.gathering.collect`.
+        rows: one line per trial; see `results.leaderboard_rows.collect`.
         data: folder of datasets, for real images of public benchmarks; the default one if None.
     """
     columns, metrics = _columns(rows), owners()
@@ -110,8 +110,7 @@ def _table(
 
 def _line(values: pd.Series[Any], trials: pd.DataFrame) -> Line:
     folder = TrialFolder(Path(values["trials"][0]))
-    record = folder.read()
-    assert record is not None
+    record = folder.read_sampled()
     seeds = trials["seed"].max()
     return Line(values, folder, record, trials.iloc[0], 1 if pd.isna(seeds) else int(seeds) + 1)
 
@@ -173,7 +172,7 @@ def _unranked(values: pd.Series[Any]) -> str:
 def _protocol(values: pd.Series[Any]) -> dict[str, str]:
     """The protocol of a line's scores: the entry of each metric, and the entries that all share."""
     shared = {name: _text(values[name]) for name in ("n_samples", "n_reference", "extractor")}
-    own = json.loads(values["protocol"] or "{}")
+    own = read_protocol(values["protocol"])
     return shared | {name: "; ".join(map(": ".join, _flat(entry))) if isinstance(entry, Mapping) else str(entry)
                      for name, entry in own.items()}  # fmt: skip
 

@@ -7,7 +7,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +57,9 @@ class Tracking:
             self._each(lambda tracker: tracker.begin(run))
         return self
 
-    def phase(self, name: str, total: int) -> AbstractContextManager[Advance]:
-        """See `Progress`."""
-        return self._phase(name)
-
     @contextmanager
-    def _phase(self, name: str) -> Iterator[Advance]:
+    def phase(self, name: str, total: int) -> Iterator[Advance]:
+        """See `Progress`."""
         done, told = 0, -math.inf
         untold: dict[str, float] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,9 +13,10 @@ from dpbench.benchmark.trials.trial_code import code_outside
 from dpbench.core.errors import DpbenchError
 from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.metric_columns import columns_of
 from dpbench.results.record import TrialRecord
+from dpbench.results.row import read_protocol
 
 
 def finished_trials(trials: Sequence[TrialSpec], session: Session, metrics: Sequence[str]) -> frozenset[str]:
@@ -66,7 +66,7 @@ def _scored_by_rows(session: Session, metrics: Sequence[str]) -> dict[tuple[str,
     with warnings.catch_warnings():  # writing the leaderboard warns of damaged trials
         warnings.simplefilter("ignore")
         rows = collect(session.out)
-    present = {text for text in set(rows["protocol"]) if _is_present(json.loads(text or "{}"), metrics)}
+    present = {text for text in set(rows["protocol"]) if _is_present(read_protocol(text), metrics)}
     columns = [column.name for column in columns_of(metrics)]
     scored = rows[rows[columns].notna().all(axis=1) & rows["protocol"].isin(present)]
     return dict(zip(zip(scored["key"], scored["folder"], strict=True), scored["source_hash"], strict=True))

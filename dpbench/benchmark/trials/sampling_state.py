@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from dpbench.core.checkpoints import Checkpoint
 from dpbench.core.context import RunContext
 from dpbench.results.samples import read_shard
+from dpbench.training.random_state import generator_states, restore_generators
 
 
 class SamplingState:
@@ -29,7 +29,7 @@ class SamplingState:
     def __init__(self, checkpoint: Checkpoint, run: RunContext):
         self._checkpoint, self._run = checkpoint, run
         self._checksums: list[int] = []
-        self._before = self._generators()
+        self._before = generator_states(self._run)
 
     def save(self, images: Tensor) -> None:
         """Stores that the next shard is written.
@@ -39,7 +39,7 @@ class SamplingState:
         """
         self._checksums.append(_checksum(images))
         self._checkpoint.save({"checksums": self._checksums, "generators": self._before})
-        self._before = self._generators()
+        self._before = generator_states(self._run)
 
     def resume(self, folder: Path, draw: Callable[[int], Tensor]) -> int:
         """The number of shards to keep; 0 without an attempt that can be continued exactly.
@@ -54,24 +54,12 @@ class SamplingState:
         stored = self._checkpoint.load(partial(torch.load, weights_only=True))
         if stored is None or stored["checksums"] != _checksums(folder, len(stored["checksums"])):
             return 0
-        self._restore(stored["generators"])
+        restore_generators(self._run, stored["generators"])
         if _checksum(draw(len(stored["checksums"]) - 1)) != stored["checksums"][-1]:
-            self._restore(self._before)
+            restore_generators(self._run, self._before)
             return 0
-        self._checksums, self._before = stored["checksums"], self._generators()
+        self._checksums, self._before = stored["checksums"], generator_states(self._run)
         return len(self._checksums)
-
-    def _generators(self) -> dict[str, Tensor]:
-        states = {"run": self._run.generator.get_state(), "cpu": torch.get_rng_state()}
-        if self._run.device.startswith("cuda"):
-            states["cuda"] = torch.cuda.get_rng_state(self._run.device)
-        return states
-
-    def _restore(self, states: dict[str, Any]) -> None:
-        self._run.generator.set_state(states["run"])
-        torch.set_rng_state(states["cpu"])
-        if "cuda" in states:
-            torch.cuda.set_rng_state(states["cuda"], self._run.device)
 
 
 def _checksum(images: Tensor | NDArray[np.uint8]) -> int:

@@ -17,9 +17,9 @@ from dpbench.core.registries import METRICS
 from dpbench.evaluation.score_protocol import is_outdated
 from dpbench.evaluation.scores import Scores
 from dpbench.results.best_effort import best_effort
-from dpbench.results.ceiling import real_values
 from dpbench.results.metric_columns import columns_of, headline_columns, importable_metrics
 from dpbench.results.provenance import scored_now
+from dpbench.results.real_row import real_values
 from dpbench.results.record import TrialRecord
 from dpbench.results.rounding import rounded
 from dpbench.results.row import make_row
@@ -145,11 +145,11 @@ def _add_scores(
         DataError: the dataset does not have the images that the trial was made from.
     """
     from dpbench.evaluation.evaluator import evaluate, evaluate_real
-    from dpbench.evaluation.extraction import RealCache
+    from dpbench.evaluation.extraction import EvaluationCache
 
     inputs.check_fingerprint(record.dataset_fingerprint)
     train, test = inputs.train, inputs.test
-    kept = RealCache(cache_folder() / "real") if record.public_benchmark else None
+    kept = EvaluationCache(cache_folder() / "real") if record.public_benchmark else None
 
     def store(scores: Scores) -> None:
         scored = dict.fromkeys(scores.seconds, scored_now())

@@ -1,4 +1,4 @@
-"""The stages of a trial: prepare, fit, sample. Scoring is in `scoring`.
+"""The stages of a trial: prepare, fit, sample. Drawing images is in `trial_sampling`, scoring in `scoring`.
 
 Each stage takes the trial and the session. An interrupted trial runs the stages again, and each one continues from its
 checkpoints; repeated releases are identical (see `privacy.noise_key`).
@@ -6,38 +6,31 @@ checkpoints; repeated releases are identical (see `privacy.noise_key`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors.torch import save
-from torch import Tensor
 
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.noise_keys import noise_key, run_id
-from dpbench.benchmark.trials.sampling_state import SamplingState
 from dpbench.benchmark.trials.trial import TrialSpec
 from dpbench.benchmark.trials.trial_code import code_behind, code_outside
-from dpbench.core.cache import weights_hash
+from dpbench.benchmark.trials.trial_sampling import draw_samples, finite_weights
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import as_settings
-from dpbench.core.context import RunContext
-from dpbench.core.errors import ChangedData, DataError, DpbenchError
+from dpbench.core.errors import ChangedData, DataError
 from dpbench.core.files import write_atomic
 from dpbench.core.method import Method
 from dpbench.core.peak_memory import peak_memory_mb
 from dpbench.core.refiner import Refiner
 from dpbench.core.registries import METHODS
-from dpbench.core.specs import Conditions
 from dpbench.core.stopwatch import Stopwatch
 from dpbench.privacy.ledger import Ledger
 from dpbench.privacy.noise import NoiseSource
 from dpbench.privacy.plan import CalibratedPlan
 from dpbench.privacy.vault import Vault
-from dpbench.results import privacy_record, samples
+from dpbench.results import privacy_record
 from dpbench.results.best_effort import best_effort
 from dpbench.results.provenance import provenance
 from dpbench.results.record import TrialRecord, dataset_fields, is_sensitive
@@ -46,9 +39,6 @@ from dpbench.results.samples import StoredSamples
 from dpbench.results.trial_folder import LEDGER, MODEL, PICTURE, SAMPLES
 from dpbench.results.trial_log import TrialLog
 from dpbench.training.device import describe_device
-
-CHUNK = 500
-"""Images per call of `Method.sample`, and per shard. Samples depend on this number, as chunks share one generator."""
 
 
 def prepare(trial: TrialSpec, session: Session, log: TrialLog) -> Method[Any]:
@@ -185,79 +175,6 @@ def sample(method: Method[Any], trial: TrialSpec, accounts: Accounts, session: S
         **refiner_fields(method.refiner),
         **_spent_fields(ledger),
     )
-
-
-def finite_weights(method: Method[Any]) -> dict[str, Tensor]:
-    """A copy of the weights that the method keeps.
-
-    Raises:
-        DpbenchError: some weights are not finite, so that samples would show nothing.
-    """
-    weights = {name: t.detach().cpu().contiguous().clone() for name, t in method.state_dict().items()}
-    broken = {name: t.numel() - int(t.isfinite().sum()) for name, t in weights.items() if not t.isfinite().all()}
-    if broken:
-        total = sum(t.numel() for t in weights.values())
-        raise DpbenchError(
-            f"{sum(broken.values()):,} of {total:,} weights are not finite (the first in {next(iter(broken))}): "
-            "training diverged; try a smaller learning rate"
-        )
-    return weights
-
-
-def draw_samples(
-    method: Method[Any], conditions: Conditions, folder: Path, run: RunContext, checkpoints: Checkpoints
-) -> None:
-    """Fills `folder` with the images that `conditions` ask for, drawn in chunks.
-
-    An interrupted attempt of the same model on the same device continues after its last whole shard.
-
-    Args:
-        checkpoints: where the attempt stores how far it is; the method itself stores nothing there.
-
-    Raises:
-        DpbenchError: the method returns anything but uint8 images of the dataset's shape, one per condition.
-    """
-    chunks = conditions.chunks(CHUNK)
-    key = [asdict(conditions), weights_hash(method.state_dict()), describe_device(run.device), run.precision]
-    state = SamplingState(checkpoints.state("samples", key), run)
-    done = state.resume(folder, lambda number: _images(method, chunks[number], run))
-    if done:
-        checkpoints.say(f"sampling: resumed after {min(done * CHUNK, conditions.count):,} images")
-    else:
-        samples.clear(folder)
-    for number, images in enumerate(drawn(method, conditions, run, done), start=done):
-        samples.write_shard(folder, number, images)
-        state.save(images)
-    samples.write_conditions(folder, conditions)
-
-
-def drawn(method: Method[Any], conditions: Conditions, run: RunContext, done: int = 0) -> Iterator[Tensor]:
-    """The images that `conditions` ask for, in chunks of at most `CHUNK`: uint8 [b, c, h, w] on the CPU.
-
-    Args:
-        done: the number of chunks that are drawn already.
-
-    Raises:
-        DpbenchError: as `draw_samples`.
-    """
-    chunks = conditions.chunks(CHUNK)
-    with run.progress.phase("sampling", conditions.count) as advance:
-        advance(sum(chunk.count for chunk in chunks[:done]))
-        for chunk in chunks[done:]:
-            yield _images(method, chunk, run)
-            advance(chunk.count)
-
-
-def _images(method: Method[Any], conditions: Conditions, run: RunContext) -> Tensor:
-    images = method.sample(conditions, run)
-    _check_images(images, (conditions.count, *method.spec.shape))
-    return images.cpu()
-
-
-def _check_images(images: Tensor, shape: tuple[int, ...]) -> None:
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != shape:
-        found = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise DpbenchError(f"sample() must return uint8 images {list(shape)}, not {found}")
 
 
 def real_images(trial: TrialSpec, session: Session) -> TrialRecord:

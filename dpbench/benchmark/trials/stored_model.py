@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import seeded
-from dpbench.benchmark.trials.stages import draw_samples, drawn
+from dpbench.benchmark.trials.trial_sampling import draw_samples, drawn
 from dpbench.core.cache import public_cache
 from dpbench.core.checkpoints import Checkpoints
 from dpbench.core.config import build
@@ -201,9 +201,7 @@ def load(
 
 def load_model(folder: TrialFolder, request: RunRequest, display: Display | None = None) -> StoredModel:
     """`load` for a trial's folder. Only device and precision of the request are used."""
-    record = folder.read()
-    if record is None:
-        raise DpbenchError(f"{folder.path} has no sampled trial")
+    record = folder.read_sampled()
     if not record.has_model:
         raise DpbenchError(f"{record} has no model: its images were not drawn by dpbench")
     folder.check_model_and_ledger(record)

@@ -24,7 +24,7 @@ def chosen_tables(
     """The leaderboard's tables, with the requested columns.
 
     Args:
-        rows: one line per trial; see `results.gathering.collect`.
+        rows: one line per trial; see `results.leaderboard_rows.collect`.
         by: column to rank by, shown first; by default the first shown column that has a direction. If that column
             names another one for ranking, the other one ranks.
         columns: metrics' columns to show; by default the headline columns, or others if those have no values.
@@ -57,7 +57,7 @@ def tables_page(tables: Sequence[RankedTable], frame: pd.DataFrame) -> Renderabl
 
     Args:
         tables: in order.
-        frame: one line per trial; see `results.gathering.collect`.
+        frame: one line per trial; see `results.leaderboard_rows.collect`.
     """
     folder = state_folder() / privacy_record.FOLDER
     if not tables:

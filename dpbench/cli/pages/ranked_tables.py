@@ -45,7 +45,7 @@ def ranked_tables(
     """One table per dataset, resolution and number of images: scores of different numbers of images are not comparable.
 
     Args:
-        frame: one line per trial; see `results.gathering.collect`.
+        frame: one line per trial; see `results.leaderboard_rows.collect`.
         headline: the metrics' columns to show, in order. A table leaves out those without a value in any trial. The
             first column that has a direction ranks the lines, or the column that it names for ranking; one without a
             value in any line is passed over.

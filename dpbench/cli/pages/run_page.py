@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 
 from dpbench.benchmark.command_words import given, text_of
-from dpbench.benchmark.commands.runner import Finished
+from dpbench.benchmark.commands.running import Finished
 from dpbench.benchmark.configure import configure, plan_of
 from dpbench.benchmark.request import RunRequest
 from dpbench.cli.options import RUN

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dpbench.core.context import RunContext
-from dpbench.training.augmentation import Augmentation
-from dpbench.training.public import AUGMENTATIONS, Draw
+from dpbench.training.augmentation import AUGMENTATIONS, Augmentation
+from dpbench.training.public_batches import Draw
 
 
 class ReleasedImages:

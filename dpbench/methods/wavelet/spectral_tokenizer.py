@@ -21,7 +21,7 @@ from dpbench.methods.cores.tokens.tokenizer import Reconstruction, Tokenizer
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.scale_tokens import join, split
 from dpbench.methods.wavelet.settings import TokenizerSettings
-from dpbench.training.public import PublicBatches
+from dpbench.training.public_batches import PublicBatches
 
 MEASURED_IMAGES = 2_000
 """Number of images used to measure the coefficient scale of each band."""

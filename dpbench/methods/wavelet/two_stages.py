@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dpbench.core.cache import weights_hash
+from dpbench.core.config import values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Refiner
@@ -21,15 +22,16 @@ from dpbench.methods.cores.tokens.token_model import TokenModel
 from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
 from dpbench.methods.cores.warm_up.central_images import central_images
 from dpbench.methods.wavelet.corruption import Retokenised
-from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.real_tokens import RealTokens
 from dpbench.methods.wavelet.scale_sizes import Scales
 from dpbench.methods.wavelet.sequences import Sequences
 from dpbench.methods.wavelet.settings import TokenizerSettings, WaveletConfig
 from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
+from dpbench.models.image_range import to_uint8, unit_images
 from dpbench.models.token_order import one_by_one
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.public import PublicBatches, to_uint8, unit_images
+from dpbench.training.public_batches import PublicBatches
 
 
 class TwoStages:
@@ -63,7 +65,7 @@ class TwoStages:
     def prepare(self, public: ImageDataset, version: str, run: RunContext) -> None:
         """Trains tokenizer and coarse stage on public images, or loads them from the cache."""
         c, source = self.config, {"public": public.fingerprint, "augmentation": self.config.augmentation}
-        settings = {f.name: getattr(c, f.name) for f in (*fields(TokenizerSettings), *fields(TokenizerTraining))}
+        settings = values_of(c, TokenizerSettings, TokenizerTraining)
         key = source | settings | {"version": version, "scales": self.tokenizer.depth}
         tokenizer = run.cache.get("wavelet-tokenizer", key, lambda g: self._learn_tokenizer(public, run, g))
         self.tokenizer.load_state_dict(tokenizer)

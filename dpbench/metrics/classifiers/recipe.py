@@ -24,6 +24,7 @@ from dpbench.core.specs import DatasetSpec
 from dpbench.metrics.classifiers.base import Classifier
 from dpbench.metrics.classifiers.labelled import LabelledImages
 from dpbench.models.deterministic import deterministic
+from dpbench.models.image_range import to_unit
 from dpbench.models.precision import full_precision
 
 EVALUATION_BATCH = 200  # activations of more images do not fit into a processor's cache
@@ -142,7 +143,7 @@ def test(model: Classifier, images: LabelledImages, device: str) -> Tensor:
 
 def scaled(images: Tensor) -> Tensor:
     """uint8 [b, c, h, w] -> float32 in [-1, 1], channels last in memory, which is faster on CPUs and GPUs."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return to_unit(images).contiguous(memory_format=torch.channels_last)
 
 
 def random_shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:

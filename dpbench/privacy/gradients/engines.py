@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from dpbench.core.errors import UnknownName
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import GradientEngine, OpacusEngine
+from dpbench.privacy.gradients.engine import GradientEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 from dpbench.privacy.gradients.vmap import VmapEngine
 
 ENGINES: Mapping[str, type[GradientEngine]] = {

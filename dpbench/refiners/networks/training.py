@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.refiner import Degrade
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 if TYPE_CHECKING:
     from dpbench.refiners.trained import TrainedRefiner

@@ -15,7 +15,7 @@ from record import recorded
 from tiny_wavelet import TINY
 
 from dpbench import RunRequest
-from dpbench.benchmark.commands.failures import TrialsFailed
+from dpbench.benchmark.failures import TrialsFailed
 from dpbench.benchmark.launchers import local, worker_process
 from dpbench.benchmark.launchers.local import launch
 from dpbench.benchmark.launchers.worker_process import Worker

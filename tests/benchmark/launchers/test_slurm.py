@@ -11,7 +11,7 @@ import pytest
 from recipes import check_ledgers, preview, run
 from record import recorded
 
-from dpbench.benchmark.commands.failures import TrialsFailed
+from dpbench.benchmark.failures import TrialsFailed
 from dpbench.benchmark.launchers import slurm
 from dpbench.benchmark.launchers.progress_events import ShownEvents
 from dpbench.core.errors import DpbenchError

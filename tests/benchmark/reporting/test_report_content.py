@@ -11,7 +11,7 @@ import pytest
 import dpbench
 from dpbench.benchmark.reporting.report_content import report_content
 from dpbench.core.files import read_json, write_json
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.trial_folder import LEDGER
 
 

@@ -32,9 +32,9 @@ from dpbench.cli.pages.proposal_page import proposal_page
 from dpbench.core.data import DataOptions
 from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.progress import Quiet
+from dpbench.models.image_range import to_unit
 from dpbench.privacy.planner import Gradients, best
 from dpbench.training.loop import train
-from dpbench.training.public import to_unit
 
 BATCH, STEPS = 40, 12
 

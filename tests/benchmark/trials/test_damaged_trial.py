@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 import dpbench
-from dpbench.benchmark.commands.failures import TrialsFailed
+from dpbench.benchmark.failures import TrialsFailed
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
-from dpbench.results.gathering import collect, write_csv
+from dpbench.results.leaderboard_rows import collect, write_csv
 from dpbench.results.over_seeds import aggregate
 
 REQUEST: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dpbench import RunRequest
-from dpbench.benchmark.commands.runner import run_request
+from dpbench.benchmark.commands.running import run_request
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials import finished
 from dpbench.benchmark.trials.finished import finished_trials

@@ -20,7 +20,7 @@ from dpbench.cli.pages.leaderboard_page import leaderboard_page
 from dpbench.core.errors import DpbenchError
 from dpbench.core.folders import state_folder
 from dpbench.privacy.noise import NoiseSource
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 
 
 def run(out: Path, dataset: str = "tiny", method: str = "alone", **options: Any) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from short_recipes import shorten
 
 import dpbench
 from dpbench.cli.pages.leaderboard_page import leaderboard_page
-from dpbench.results.gathering import collect
+from dpbench.results.leaderboard_rows import collect
 from dpbench.results.trial_folder import TrialFolder
 
 

@@ -17,7 +17,7 @@ import pytest
 from record import recorded
 
 import dpbench
-from dpbench.benchmark.trials import stages
+from dpbench.benchmark.trials import stages, trial_sampling
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.core.progress_lines import ProgressLines
@@ -25,7 +25,7 @@ from dpbench.privacy.noise import Draws
 from dpbench.privacy.stepper import DPSGDStepper
 from dpbench.results import samples
 from dpbench.training import loop
-from dpbench.training.loop import PublicSteps
+from dpbench.training.public_steps import PublicSteps
 
 STEPS, TOKENIZER_STEPS, PUBLIC_STEPS = 6, 3, 5
 SETTINGS = {
@@ -165,7 +165,7 @@ def test_trial_failing_in_sampling_spends_nothing_again(
 def test_interrupted_sampling_continues_with_the_same_images(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
-    monkeypatch.setattr(stages, "CHUNK", 4)
+    monkeypatch.setattr(trial_sampling, "CHUNK", 4)
     options: dict[str, Any] = {"samples": 18, "noise_seed": 3}
     run(tiny / "whole", **options)
     stop_sampling(tiny / "parts", monkeypatch, killed_at, **options)
@@ -187,7 +187,7 @@ def test_interrupted_sampling_continues_with_the_same_images(
 def test_sampling_that_cannot_continue_exactly_starts_over(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    monkeypatch.setattr(stages, "CHUNK", 4)
+    monkeypatch.setattr(trial_sampling, "CHUNK", 4)
     options: dict[str, Any] = {"samples": 18, "noise_seed": 3}
     stop_sampling(tiny / "parts", monkeypatch, "write_shard", **options)
     if change == "damaged":
@@ -195,8 +195,8 @@ def test_sampling_that_cannot_continue_exactly_starts_over(
     if change == "missing":
         only(tiny / "parts", "00001.npy").unlink()
     if change == "other arithmetic":
-        images = stages._images
-        monkeypatch.setattr(stages, "_images", lambda *chunk: images(*chunk) // 2)
+        images = trial_sampling._images
+        monkeypatch.setattr(trial_sampling, "_images", lambda *chunk: images(*chunk) // 2)
     run(tiny / "parts", **options)
     run(tiny / "whole", **options)
     for number in range(5):

@@ -14,7 +14,7 @@ from temporary import temporary
 from typer.testing import CliRunner, Result
 
 from dpbench import METHODS, RunRequest
-from dpbench.benchmark.commands.runner import Finished, run_request
+from dpbench.benchmark.commands.running import Finished, run_request
 from dpbench.cli import app
 from dpbench.cli.pages import run_page
 from dpbench.cli.pages.run_page import after_the_table

@@ -12,7 +12,8 @@ from dpbench.methods.cores.public_classes.class_selection import (
     public_labels,
     select_top,
 )
-from dpbench.training.public import PublicBatches, to_unit
+from dpbench.models.image_range import to_unit
+from dpbench.training.public_batches import PublicBatches
 
 IMAGES = torch.tensor([10, 20, 30, 40])
 

@@ -4,7 +4,8 @@ import torch
 from dpbench.core.errors import ConfigError
 from dpbench.methods.cores.tokens.image_tokenizer import ImageTokenizer
 from dpbench.methods.cores.tokens.token_settings import ImageTokenizerSettings
-from dpbench.training.public import PublicBatches, unit_images
+from dpbench.models.image_range import unit_images
+from dpbench.training.public_batches import PublicBatches
 
 TINY = ImageTokenizerSettings(
     patch=4, codes=32, code_dim=8, tokenizer_dim=16, tokenizer_depth=1,

@@ -7,9 +7,9 @@ from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.tokens.token_model import TokenModel
 from dpbench.methods.cores.tokens.token_settings import TokenModelSettings
+from dpbench.models.image_range import unit_images
 from dpbench.models.token_order import one_by_one
 from dpbench.privacy.plan import Plan
-from dpbench.training.public import unit_images
 
 SETTINGS = TokenModelSettings(
     dim=16, depth=2, heads=2, public_steps=2, public_batch=8, batch=100, steps=3, lr=1e-2, label_dropout=0.25

@@ -15,8 +15,9 @@ from dpbench.core.errors import ConfigError, DpbenchError
 from dpbench.core.specs import Budget, Conditions
 from dpbench.methods.cores.warm_up.warm_up_settings import CENTRAL
 from dpbench.methods.wavelet import Wavelet
-from dpbench.methods.wavelet.real import RealTokens
+from dpbench.methods.wavelet.real_tokens import RealTokens
 from dpbench.models.haar import coarse
+from dpbench.models.image_range import to_unit, unit_images
 from dpbench.models.pretrained.finding import sha256
 from dpbench.privacy.calibration import calibrate
 from dpbench.privacy.ledger import Ledger
@@ -26,7 +27,6 @@ from dpbench.privacy.noise_key import NoiseKey
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.vault import Vault
 from dpbench.refiners.regression import Regression
-from dpbench.training.public import to_unit, unit_images
 
 WITHOUT_REFINER = {key: value for key, value in TINY.items() if not key.startswith("refiner.")}
 

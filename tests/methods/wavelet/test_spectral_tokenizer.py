@@ -11,7 +11,8 @@ from dpbench.methods.wavelet.scale_tokens import split
 from dpbench.methods.wavelet.settings import CorruptionSettings, TokenizerSettings
 from dpbench.methods.wavelet.spectral_tokenizer import SpectralTokenizer
 from dpbench.models.haar import coarse
-from dpbench.training.public import PublicBatches, unit_images
+from dpbench.models.image_range import unit_images
+from dpbench.training.public_batches import PublicBatches
 
 TINY = {"codes": 16, "detail_codes": 24, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2, "tokenizer_depth": 2}
 

@@ -11,8 +11,8 @@ from dpbench.core.registries import REFINERS
 from dpbench.core.specs import Conditions, DatasetSpec, Request
 from dpbench.methods.wavelet import Wavelet
 from dpbench.methods.wavelet.two_stages import TwoStages
+from dpbench.models.image_range import to_uint8
 from dpbench.refiners.regression import Regression
-from dpbench.training.public import to_uint8
 
 TINY = {
     "levels": 1, "codes": 16, "detail_codes": 16, "code_dim": 8, "tokenizer_dim": 16, "tokenizer_heads": 2,

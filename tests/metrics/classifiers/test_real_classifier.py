@@ -12,7 +12,7 @@ from short_recipes import shorten
 from dpbench.core.errors import DataError, MissingScore
 from dpbench.evaluation.caveats import collect_caveats
 from dpbench.evaluation.evaluator import evaluate, evaluate_real
-from dpbench.evaluation.extraction import RealCache
+from dpbench.evaluation.extraction import EvaluationCache
 from dpbench.evaluation.real_parts import never_scored, part_and_rest
 from dpbench.metrics.classifiers import recipe
 from dpbench.metrics.classifiers.real_classifier import real_classifier
@@ -69,7 +69,7 @@ def test_the_real_row_is_its_accuracy_on_real_images_that_it_has_not_seen(stripe
 
 
 def test_one_classifier_judges_the_real_row_and_all_others(stripes, run, tmp_path, taught) -> None:
-    train, test, kept = stripes(200, 2, name="train"), stripes(81, 1, name="test"), RealCache(tmp_path / "real")
+    train, test, kept = stripes(200, 2, name="train"), stripes(81, 1, name="test"), EvaluationCache(tmp_path / "real")
     evaluate(["label-fidelity"], stripes(60, 0), test, run, train, kept)
     for n_samples in (60, 80, 200):
         evaluate_real(["label-fidelity"], train, test, n_samples, run, kept)
@@ -98,7 +98,7 @@ def test_it_learns_from_train_alone(stripes, run, monkeypatch) -> None:
 
 
 def test_it_is_trained_once_per_dataset(stripes, run, tmp_path, monkeypatch) -> None:
-    sets, kept = (stripes(20, 0), stripes(20, 1), run), RealCache(tmp_path / "real")
+    sets, kept = (stripes(20, 0), stripes(20, 1), run), EvaluationCache(tmp_path / "real")
     train, same, another = stripes(50, 2, name="A"), stripes(50, 2, name="A"), stripes(50, 3, name="B")
     first = evaluate(["label-fidelity"], *sets, train, kept)
     second = evaluate(["label-fidelity"], *sets, same, kept)

@@ -28,7 +28,8 @@ from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.checks.engine_checks import FEW, check_engine, check_gradients
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import GradientEngine, OpacusEngine
+from dpbench.privacy.gradients.engine import GradientEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 
 Mix = Callable[[Tensor], Tensor]
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import GradientEngine, OpacusEngine
+from dpbench.privacy.gradients.engine import GradientEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 from dpbench.privacy.gradients.vmap import VmapEngine
 
 ALLOWED = 1 + 1e-5

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import OpacusEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 from dpbench.privacy.gradients.vmap import VmapEngine
 
 

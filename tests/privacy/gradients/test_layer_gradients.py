@@ -15,7 +15,8 @@ from dpbench.core.specs import Batch
 from dpbench.models.transformer import TokenTransformer, TransformerConfig
 from dpbench.privacy.gradients import terms
 from dpbench.privacy.gradients.bookkeeping import BookKeepingEngine
-from dpbench.privacy.gradients.engine import GradientEngine, OpacusEngine
+from dpbench.privacy.gradients.engine import GradientEngine
+from dpbench.privacy.gradients.opacus_engine import OpacusEngine
 from dpbench.privacy.gradients.vmap import VmapEngine
 
 RECORDS = 4

@@ -12,7 +12,7 @@ from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.adversarial.gan_settings import GANSettings
 from dpbench.models.gan_discriminator import ResNetDiscriminator
 from dpbench.models.gan_generator import ResNetGenerator
-from dpbench.training.public import to_uint8, unit_images
+from dpbench.models.image_range import to_uint8, unit_images
 
 SETTLING = 20
 """Batches over which the generator's batch statistics are averaged after training."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
-from dpbench.methods.cores.diffusion.image_conditions import Captions, Classes, ImageCondition
+from dpbench.methods.cores.image_conditions import Captions, Classes, ImageCondition
 from dpbench.models.caption_context import CaptionContext, ProjectedWords, PublishedWords
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.caption_unet import CaptionUNet, pixel_caption_unet
@@ -21,7 +21,7 @@ from dpbench.models.class_unet import with_classes
 from dpbench.models.condition_unet import ConditionUNet
 from dpbench.models.unet import UNet
 from dpbench.models.unet_config import UNetConfig
-from dpbench.training.public import Draw, PublicBatches
+from dpbench.training.public_batches import Draw, PublicBatches
 
 
 class DiffusionCondition(ImageCondition):

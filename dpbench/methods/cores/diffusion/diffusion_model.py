@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from dpbench.core.config import values_of
 from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.specs import Batch, Conditions
@@ -17,9 +18,11 @@ from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionConfig, 
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.edm import Denoiser, NoiseConfig, SamplerConfig
+from dpbench.models.image_range import to_uint8, unit_images
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import Draw, PublicBatches, to_uint8, unit_images
+from dpbench.training.loop import train
+from dpbench.training.public_batches import Draw, PublicBatches
+from dpbench.training.public_steps import PublicSteps
 from dpbench.training.sharpness import SharpnessAwareSteps
 
 LABEL_EMBEDDING = "network.unet.class_embedding.weight"
@@ -68,16 +71,45 @@ class DiffusionModel:
         def loss() -> Tensor:
             return self._loss(model, *draw(batch), run.generator).mean()
 
-        stepper = PublicSteps(loss, optimizer, steps, run)
-        if radius:
-            stepper = SharpnessAwareSteps(loss, optimizer, steps, run, radius)
+        stepper = (
+            SharpnessAwareSteps(loss, optimizer, steps, run, radius)
+            if radius
+            else PublicSteps(loss, optimizer, steps, run)
+        )
         train(stepper, model, optimizer, run, title)
 
+    def start_from_public(
+        self, public: ImageDataset, settings: PublicTraining, scatter: float, version: str, run: RunContext
+    ) -> dict[str, Tensor]:
+        """Pretrains on public images, or takes the weights from the cache, and loads them; see `load_public_weights`.
+
+        Args:
+            public: the public images.
+            settings: of their training.
+            scatter: see `load_public_weights`.
+            version: the method's version.
+            run: its cache holds the pretrained weights.
+
+        Returns:
+            The pretrained weights.
+        """
+        key = {"public": public.fingerprint, "version": version, **self.config.model_settings()}
+        key |= {**values_of(settings, PublicTraining), **self.condition.key}
+        condition = self.condition.of_public(public.spec)
+        state = run.cache.get("diffusion", key, lambda g: self.pretrained(public, condition, settings, run, g))
+        self.load_public_weights(state, scatter, run.generator)
+        return state
+
     def pretrained(
-        self, public: ImageDataset, settings: PublicTraining, run: RunContext, generator: torch.Generator
+        self,
+        public: ImageDataset,
+        condition: DiffusionCondition,
+        settings: PublicTraining,
+        run: RunContext,
+        generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Weights of a new model trained on public images and their conditions; leaves this model unchanged."""
-        model = DiffusionModel(self.config, self.shape, self.condition.of_public(public.spec))
+        model = DiffusionModel(self.config, self.shape, condition)
         batches = PublicBatches(public, settings.augmentation, run.device, generator)
         model.train_publicly(
             model.condition.drawn(batches),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionSettings
 from dpbench.methods.cores.public_training import PublicTraining
@@ -45,5 +45,4 @@ class InversionConfig(PublicTraining, DiffusionSettings):
 
     def public_settings(self) -> dict[str, Any]:
         """The settings that a newly trained generator depends on."""
-        names = [*(f.name for f in fields(PublicTraining)), "condition"]
-        return {**self.model_settings(), **{name: getattr(self, name) for name in names}}
+        return {**self.model_settings(), **values_of(self, PublicTraining), "condition": self.condition}

@@ -22,9 +22,11 @@ from dpbench.models.autoencoder import Autoencoder
 from dpbench.models.ddpm import DDPM, DDIMConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.embedding_unet import EmbeddingUNet
+from dpbench.models.image_range import to_uint8
 from dpbench.models.pretrained.pipelines import load_pipeline
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, to_uint8
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 TABLE = "known"
 """Name of the vectors that a generator was trained with."""

@@ -14,8 +14,8 @@ from dpbench.core.specs import Batch, Conditions, DatasetSpec
 from dpbench.methods.cores.class_sums import class_sums
 from dpbench.methods.cores.inversion.inversion_settings import InversionConfig
 from dpbench.methods.cores.inversion.prompted_generators import PromptedGenerator, prompted_generator
+from dpbench.models.image_range import unit_images
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.public import unit_images
 
 PROMPTS = "prompts"
 

@@ -21,10 +21,12 @@ from dpbench.models.autoencoder import Autoencoder, kl_autoencoder
 from dpbench.models.class_unet import CLASSES
 from dpbench.models.condition_unet import ConditionUNet, condition_unet
 from dpbench.models.ddpm import DDPM, DDIMConfig, latent_diffusion_schedule
+from dpbench.models.image_range import unit_images
 from dpbench.models.pretrained.pipelines import LatentPipeline, load_pipeline
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, unit_images
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 MEASURED_IMAGES = 1_000
 """Number of public images used to standardise latents."""

@@ -9,7 +9,7 @@ from dpbench.core.footprint import rows_that_fit, saved_bytes
 from dpbench.models.autoencoder import Autoencoder
 from dpbench.models.condition_unet import ConditionUNet
 from dpbench.models.ddpm import DDPM, DDIMConfig
-from dpbench.training.public import to_uint8
+from dpbench.models.image_range import to_uint8
 
 
 @torch.no_grad()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.errors import ConfigError
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.guidance import check_guidance
@@ -193,12 +193,8 @@ class LatentConfig(CaptionSettings, PublicModelSettings, DPSGDSettings):
 
     def public_settings(self) -> PublicModelSettings:
         """The settings of the public part alone, which methods with the same public part share."""
-        return PublicModelSettings(**_values(self, PublicModelSettings))
+        return PublicModelSettings(**values_of(self, PublicModelSettings))
 
     def autoencoder_settings(self) -> AutoencoderSettings:
         """The settings of the autoencoder alone."""
-        return AutoencoderSettings(**_values(self, AutoencoderSettings))
-
-
-def _values(config: Any, settings: type[Any]) -> dict[str, Any]:
-    return {f.name: getattr(config, f.name) for f in fields(settings)}
+        return AutoencoderSettings(**values_of(self, AutoencoderSettings))

@@ -17,9 +17,9 @@ from dpbench.methods.cores.matching.matching_settings import MatchingConfig
 from dpbench.methods.cores.matching.matching_steps import MakeFeatures, MatchingSteps
 from dpbench.methods.cores.released_images import ReleasedImages
 from dpbench.models.generator import ConditionalGenerator
+from dpbench.models.image_range import to_unit
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.loop import train
-from dpbench.training.public import to_unit
 
 SAMPLED = 1000
 """Images sampled at once as training data."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dpbench.core.data import ImageDataset
-from dpbench.training.public import PublicBatches
+from dpbench.training.public_batches import PublicBatches
 
 
 class Votes(NamedTuple):

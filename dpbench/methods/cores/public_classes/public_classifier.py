@@ -14,10 +14,12 @@ from dpbench.core.specs import Batch
 from dpbench.methods.cores.class_sums import class_sums
 from dpbench.methods.cores.public_classes.classifier_settings import ClassifierTraining
 from dpbench.models.image_classifier import ImageClassifier
+from dpbench.models.image_range import unit_images
 from dpbench.privacy.private_data import PrivateData
 from dpbench.training.augmentation import Augmentation
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, unit_images
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 
 class PublicClassifier:

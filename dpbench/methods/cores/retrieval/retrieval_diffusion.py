@@ -18,10 +18,12 @@ from dpbench.methods.cores.retrieval.principal_components import PrincipalCompon
 from dpbench.methods.cores.retrieval.retrieval_settings import RetrievalConfig
 from dpbench.models.edm import Denoiser, NoiseConfig
 from dpbench.models.embedding_unet import EmbeddingUNet
+from dpbench.models.image_range import to_uint8, to_unit, unit_images
 from dpbench.privacy.clipping import clipped_rows
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches, to_uint8, to_unit, unit_images
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 CHUNK = 1_000
 """Images embedded or compared with all others at a time."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import DatasetSpec
 from dpbench.methods.cores.diffusion.diffusion_settings import DiffusionSettings
@@ -73,9 +73,9 @@ class RetrievalConfig(PublicTraining, DiffusionSettings):
 
     def public_settings(self) -> dict[str, Any]:
         """The settings that the public part depends on."""
-        names = [f.name for f in fields(PublicTraining)]
-        names += ["components", "clip", "public_neighbours", "condition_noise", "pool"]
-        return {**self.model_settings(), **{name: getattr(self, name) for name in names}}
+        names = ("components", "clip", "public_neighbours", "condition_noise", "pool")
+        own = {name: getattr(self, name) for name in names}
+        return {**self.model_settings(), **values_of(self, PublicTraining), **own}
 
 
 def feature_count(shape: tuple[int, int, int]) -> int:

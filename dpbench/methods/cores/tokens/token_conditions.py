@@ -14,7 +14,7 @@ from torch import Tensor
 from dpbench.core.specs import DatasetSpec
 from dpbench.core.text_encoder import TextEncoding
 from dpbench.methods.cores.class_embeddings import initial_class_embeddings
-from dpbench.methods.cores.diffusion.image_conditions import NONE, Captions, Classes, ImageCondition
+from dpbench.methods.cores.image_conditions import NONE, Captions, Classes, ImageCondition
 from dpbench.models.caption_settings import CaptionSettings
 from dpbench.models.text_prefix import TextSizes
 

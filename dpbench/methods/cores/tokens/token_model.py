@@ -13,16 +13,18 @@ from dpbench.core.context import RunContext
 from dpbench.core.data import ImageDataset
 from dpbench.core.errors import ConfigError
 from dpbench.core.specs import Batch, DatasetSpec
-from dpbench.methods.cores.diffusion.image_conditions import NONE
+from dpbench.methods.cores.image_conditions import NONE
 from dpbench.methods.cores.private_training import train_privately
 from dpbench.methods.cores.tokens.token_conditions import TokenCondition, token_condition
 from dpbench.methods.cores.tokens.token_settings import TokenModelSettings
+from dpbench.models.image_range import unit_images
 from dpbench.models.lora import add_lora, merge_lora, name_matcher
 from dpbench.models.token_order import TokenOrder
 from dpbench.models.transformer import Sampling, TokenTransformer, TransformerConfig
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import Draw, PublicBatches, unit_images
+from dpbench.training.loop import train
+from dpbench.training.public_batches import Draw, PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 ENCODED = 500
 """Images encoded at once."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from dpbench.core.config import option
+from dpbench.core.config import option, values_of
 from dpbench.core.errors import ConfigError
 from dpbench.methods.cores.public_training import PublicTraining
 from dpbench.models.caption_settings import CaptionSettings
@@ -139,5 +139,5 @@ class TokenModelSettings(PublicTraining, CaptionSettings, DPSGDSettings):
 
     def pretraining_settings(self) -> Mapping[str, Any]:
         """The settings that the pretrained transformer depends on."""
-        names = [*(f.name for f in fields(PublicTraining)), "dim", "depth", "heads", "label_dropout"]
-        return {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in ("dim", "depth", "heads", "label_dropout")}
+        return {**values_of(self, PublicTraining), **own}

@@ -15,8 +15,9 @@ from dpbench.core.context import RunContext
 from dpbench.methods.cores.tokens.adversary import Discriminator
 from dpbench.methods.cores.tokens.codebook import Codebook
 from dpbench.methods.cores.tokens.token_settings import TokenizerTraining
-from dpbench.training.loop import PublicSteps, train
-from dpbench.training.public import PublicBatches
+from dpbench.training.loop import train
+from dpbench.training.public_batches import PublicBatches
+from dpbench.training.public_steps import PublicSteps
 
 LOW_USAGE = 0.1
 """A codebook with less than this usage (see `Codebook.usage`) causes a warning."""

@@ -8,7 +8,7 @@ from typing import Any
 from rows import scores, trial
 
 from dpbench.core.files import write_json
-from dpbench.results.ceiling import real_values
+from dpbench.results.real_row import real_values
 from dpbench.results.stored_scores import StoredScores
 from dpbench.results.trial_folder import TrialFolder
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import dpbench
-from dpbench.benchmark.commands import external
+from dpbench.benchmark.commands import evaluating
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json
 from dpbench.results.over_seeds import aggregate
@@ -179,23 +179,23 @@ def test_interrupted_copy_is_repeated(images: Path, tiny: Path, monkeypatch: pyt
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    write_grid = external.write_grid
-    monkeypatch.setattr(external, "write_grid", interrupt)
+    write_grid = evaluating.write_grid
+    monkeypatch.setattr(evaluating, "write_grid", interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate(images, tiny)
-    monkeypatch.setattr(external, "write_grid", write_grid)
+    monkeypatch.setattr(evaluating, "write_grid", write_grid)
     assert not list(tiny.rglob("trial.json"))
     assert not (tiny / "leaderboard.csv").exists()
     assert evaluate(images, tiny)["brightness"].notna().all()
 
 
 def test_images_changed_while_reading_raise_an_error(images: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = external._followed
+    parts = evaluating._followed
 
     def change(generated: Any, *arguments: Any) -> Any:
         yield from (part // 2 if "copying" in arguments else part for part in parts(generated, *arguments))
 
-    monkeypatch.setattr(external, "_followed", change)
+    monkeypatch.setattr(evaluating, "_followed", change)
     with pytest.raises(DpbenchError, match=r"theirs\.npz changed while it was read; run the same command again"):
         evaluate(images, tiny)
     assert not list(tiny.rglob("trial.json"))
@@ -215,7 +215,7 @@ def test_unclaimed_images_of_undeclared_data_stay_sensitive(
 
 
 def test_a_claim_may_be_text() -> None:
-    claim = external.Claim("theirs", "10", "1e-5")
+    claim = evaluating.Claim("theirs", "10", "1e-5")
     assert (claim.epsilon, claim.delta) == (10.0, 1e-5)
 
 

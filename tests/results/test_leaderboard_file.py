@@ -11,10 +11,9 @@ import pytest
 
 import dpbench
 from dpbench import METHODS
-from dpbench.benchmark.commands import leaderboard_file
-from dpbench.benchmark.commands.leaderboard_file import LeaderboardFile
 from dpbench.core.files import read_json, write_json
-from dpbench.results import gathering
+from dpbench.results import leaderboard_file, leaderboard_rows
+from dpbench.results.leaderboard_file import LeaderboardFile
 from dpbench.results.trial_folder import TrialFolder
 
 REQUEST: dict[str, Any] = {
@@ -66,10 +65,10 @@ def test_only_changed_trials_are_read_again(tiny: Path, monkeypatch: pytest.Monk
         return once(self, key)
 
     monkeypatch.setattr(TrialFolder, "read", counted)
-    before = gathering.collect(tiny)
+    before = leaderboard_rows.collect(tiny)
     assert read == []
     path = next(tiny.rglob("scores.json"))
     write_json(path, read_json(path) | {"values": {"brightness": -1}})
-    after = gathering.collect(tiny)
+    after = leaderboard_rows.collect(tiny)
     assert [folder.path for folder in read] == [path.parent]
     assert (before["brightness"] != after["brightness"]).sum() == 1

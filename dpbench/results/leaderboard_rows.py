@@ -18,7 +18,7 @@ from dpbench.core.files import write_atomic
 from dpbench.core.metric import Column
 from dpbench.results.metric_columns import known_columns
 from dpbench.results.row import FIELDS, PLACES, column_names, make_row
-from dpbench.results.row_index import RowIndex, Stamps
+from dpbench.results.row_index import RowIndex, Stamps, stamps_of
 from dpbench.results.trial_folder import TrialFolder
 
 FILE = "leaderboard.csv"
@@ -52,7 +52,7 @@ def collect(outs: Path | Sequence[Path], datasets: Sequence[str] = ()) -> pd.Dat
 def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
     """The rows of all finished trials below a folder; those with unchanged files come from the index."""
     index = RowIndex.of(out)
-    now = TrialFolder.stamps(out)
+    now = stamps_of(out)
     known = index.unchanged(now)
     read: list[dict[str, Any]] = []
     have = set(known["folder"])
@@ -72,8 +72,7 @@ def _rows_of(out: Path, metrics: Sequence[Column]) -> pd.DataFrame:
 
 def _read(folder: TrialFolder) -> dict[str, Any]:
     """The line of a trial, with the names of the scores with stored per-image outcomes."""
-    record = folder.read()
-    assert record is not None
+    record = folder.read_sampled()
     scores = folder.read_scores()
     return make_row(record, scores) | {"outcomes": " ".join(folder.read_scores(all_columns=True).outcomes)}
 

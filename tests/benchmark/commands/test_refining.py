@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_upscalers import save_network
 
 import dpbench
-from dpbench.benchmark.commands.refinement import Refined, refine
+from dpbench.benchmark.commands.refining import Refined, refine
 from dpbench.core.errors import DpbenchError
 
 QUICK = {"channels": [8], "patch": 2, "steps": 1, "batch": 4, "sampling_steps": 2}
@@ -89,14 +89,14 @@ def test_images_depend_on_the_seed_only(coarse: Path, tiny: Path) -> None:
 
 def test_images_do_not_depend_on_the_batch_size(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = _refine(coarse, tiny / "1", "residual", settings=QUICK)
-    monkeypatch.setattr("dpbench.benchmark.commands.refinement.PIXELS_AT_ONCE", 256)
+    monkeypatch.setattr("dpbench.benchmark.commands.refining.PIXELS_AT_ONCE", 256)
     alone = _refine(coarse, tiny / "2", "residual", settings=QUICK)
     for one, other in zip(together.images, alone.images, strict=True):
         assert np.abs(_pixels(one).astype(int) - _pixels(other)).max() <= 1
 
 
 def test_training_on_large_images_uses_tiles(coarse: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpbench.benchmark.commands.refinement.TILE", 8)
+    monkeypatch.setattr("dpbench.benchmark.commands.refining.TILE", 8)
     done = _refine(coarse, tiny, "regression", settings={"width": 8, "depth": 1, "steps": 1})
     assert _pixels(done.images[0]).shape == (16, 16, 3)
 
@@ -104,7 +104,7 @@ def test_training_on_large_images_uses_tiles(coarse: Path, tiny: Path, monkeypat
 def test_refiner_that_needs_no_public_images_opens_none(coarse: Path, tiny: Path, monkeypatch) -> None:
     titles: list[str] = []
     monkeypatch.setattr(
-        "dpbench.benchmark.commands.refinement.write_sheet", lambda path, pairs, title: titles.append(title)
+        "dpbench.benchmark.commands.refining.write_sheet", lambda path, pairs, title: titles.append(title)
     )
     weights = save_network(tiny.parent / "some.safetensors")
     done = _refine(coarse, tiny, "pretrained", public="folder:/nowhere", settings={"weights": str(weights)})

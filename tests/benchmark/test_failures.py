@@ -14,7 +14,7 @@ from record import recorded
 
 import dpbench
 from dpbench import METHODS
-from dpbench.benchmark.commands.failures import TrialsFailed
+from dpbench.benchmark.failures import TrialsFailed
 from dpbench.core.errors import DpbenchError, PrivacyError, RunError
 from dpbench.results import trial_folder
 

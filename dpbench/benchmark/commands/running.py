@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dpbench.benchmark.commands.failures import Failure, TrialsFailed
-from dpbench.benchmark.commands.leaderboard_file import LeaderboardFile
-from dpbench.benchmark.commands.side_by_side import draw_side_by_side
 from dpbench.benchmark.experiment import store_experiment
+from dpbench.benchmark.failures import Failure, TrialsFailed
 from dpbench.benchmark.launching import launch
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
+from dpbench.benchmark.side_by_side import draw_side_by_side
 from dpbench.benchmark.trials.finished import finished_trials
 from dpbench.benchmark.trials.schedule import announce_slow_metrics, announce_trials, expect_times, plan_trials
 from dpbench.benchmark.trials.scoring import chosen_metrics
@@ -29,7 +28,8 @@ from dpbench.benchmark.trials.trial_task import tasks_of
 from dpbench.core.errors import DpbenchError, RunError
 from dpbench.core.progress import Display
 from dpbench.core.specs import DatasetSpec
-from dpbench.results.gathering import collect, rows_of
+from dpbench.results.leaderboard_file import LeaderboardFile
+from dpbench.results.leaderboard_rows import collect, rows_of
 
 
 def run(*arguments: Any, display: Display | None = None, **options: Any) -> pd.DataFrame:

@@ -32,10 +32,10 @@ from dpbench.data.external.coarse_images import CoarseImages, read_coarse_images
 from dpbench.data.opening import open_public
 from dpbench.data.pixels import to_grey
 from dpbench.data.tiles import Tiles
+from dpbench.models.image_range import to_uint8, to_unit
 from dpbench.refiners.degrade import BlockMeans
 from dpbench.results.best_effort import best_effort
 from dpbench.results.comparison_sheet import MOST, Pair, to_picture, write_sheet
-from dpbench.training.public import to_uint8, to_unit
 
 NOISE = 0.05
 """Noise on the training inputs, for images in [-1, 1]."""

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import dpbench
-from dpbench.benchmark.commands import side_by_side
+from dpbench.benchmark import side_by_side
 from dpbench.core.errors import DpbenchError
 from dpbench.results import checksums
 from dpbench.results.run_sheet import Group

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dpbench.core.context import RunContext
 from dpbench.core.errors import DpbenchError
+from dpbench.models.image_range import unit_images
 from dpbench.privacy.private_data import PrivateData
-from dpbench.training.public import unit_images
 
 REASON = "coarse=real puts the tokens of real images into the output"
 WITH_PROMPTS = f"{REASON}, which prompts do not choose"

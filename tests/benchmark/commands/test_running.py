@@ -18,7 +18,7 @@ from record import recorded
 from short_recipes import shorten
 
 import dpbench
-from dpbench.benchmark.commands.failures import TrialsFailed
+from dpbench.benchmark.failures import TrialsFailed
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.schedule import plan_trials
 from dpbench.benchmark.trials.trial import TrialSpec

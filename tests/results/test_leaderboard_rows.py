@@ -13,7 +13,7 @@ from rows import FWD, frame, scores, trial
 
 from dpbench.core.errors import DpbenchError
 from dpbench.core.files import read_json, write_json
-from dpbench.results.gathering import collect, make_frame, write_csv
+from dpbench.results.leaderboard_rows import collect, make_frame, write_csv
 from dpbench.results.over_seeds import aggregate
 from dpbench.results.record import TrialRecord
 from dpbench.results.row import FIELDS, IDENTITY, PLACES, make_row

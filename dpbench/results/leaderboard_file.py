@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpbench.results.gathering import FILE, collect, write_csv
+from dpbench.results.leaderboard_rows import FILE, collect, write_csv
 
 QUICK = 0.5
 """The file is written after every trial if that takes at most this many seconds."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dpbench.core.errors import UNFINISHED, DpbenchError
 
 if TYPE_CHECKING:
-    from dpbench.benchmark.commands.runner import Finished
+    from dpbench.benchmark.commands.running import Finished
 
 
 class Failure(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dpbench.benchmark.commands.own_samples import open_images
+from dpbench.benchmark.own_samples import open_images
 from dpbench.benchmark.request import RunRequest
 from dpbench.benchmark.session import Session
 from dpbench.benchmark.trials.scoring import chosen_metrics, score
@@ -32,7 +32,8 @@ from dpbench.core.typed_values import as_declared
 from dpbench.data.external.generated import Generated
 from dpbench.results import samples
 from dpbench.results.best_effort import best_effort
-from dpbench.results.gathering import FILE, collect, rows_of, write_csv
+from dpbench.results.leaderboard_file import LeaderboardFile
+from dpbench.results.leaderboard_rows import rows_of
 from dpbench.results.provenance import provenance
 from dpbench.results.record import CLAIMED, TrialRecord, dataset_fields
 from dpbench.results.sample_grid import write_grid
@@ -146,9 +147,8 @@ def evaluate_images(path: Path, claim: Claim, request: RunRequest, display: Disp
                 session.display.say(f"[2/{total}] {real}")
                 run_trial(real, session, metrics)
         finally:
-            rows = collect(request.out)
             if folder.is_finished:
-                write_csv(rows, request.out / FILE)
+                rows = LeaderboardFile(request.out).write()
     return rows_of(rows, [record.key, real.key][:total])
 
 
