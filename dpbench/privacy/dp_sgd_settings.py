@@ -22,7 +22,9 @@ class DPSGDSettings:
     )
     lr: float = option(2e-3, "peak learning rate of DP-Adam", above=0, high=10)
     ema: float = option(0.9, "decay of the weights' moving average over private steps", low=0, below=1)
-    ema_warmup: bool = option(False, "start the average anew: in step k, its decay is at most (1 + k) / (10 + k)")
+    ema_warmup: bool = option(
+        False, "limit the average's decay to (1 + k) / (10 + k) in step k: a short training forgets its first weights"
+    )
     schedule: Literal["linear", "constant"] = option(
         "linear", "learning rate: rises in 5% of the steps, then falls to zero, both linearly; or stays constant"
     )
