@@ -21,7 +21,7 @@ from dpbench.core.specs import Batch
 from dpbench.models.transformer import TokenTransformer
 from dpbench.privacy import clipping, noise
 from dpbench.privacy.checks.guard import guarded
-from dpbench.privacy.gradients import bookkeeping, layer_gradients, terms, vmap
+from dpbench.privacy.gradients import bookkeeping, layer_gradients, opacus_engine, terms, vmap
 from dpbench.privacy.gradients import engine as gradients
 from perf import _gpu_guard, _gpu_presets, _gpu_throughput
 from perf._engines import BookKeepingEngine
@@ -71,7 +71,7 @@ def test_gradients_section_detects_a_wrong_layer_rule(inject_fault):
 
 
 def test_gradients_section_detects_a_wrong_sum_of_clipped_gradients(inject_fault):
-    for module in (gradients, vmap):
+    for module in (opacus_engine, vmap):
         inject_fault(module, "clip_and_sum", lambda original, grads, real, clip: original(grads, real, 1.01 * clip))
     assert failures("gradients", "linear, fp32") == {f"{e} K={k}" for e in ("opacus", "vmap") for k in (1, 8)}
 
