@@ -42,7 +42,7 @@ def table(rows: pd.DataFrame) -> str:
     for refiner, own in rows.groupby("refiner", sort=False):
         of_source = own.set_index("coarse")
         scores = [" / ".join(_cell(of_source, source, column) for source in sources) for column in shown]
-        cells = [_named(str(refiner)), *(score if score.strip(" /") else "" for score in scores), *_costs(own)]
+        cells = [_named(str(refiner)), *(score if score.strip(" /–") else "" for score in scores), *_costs(own)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
@@ -52,9 +52,9 @@ def _epsilon(coarse: str) -> float:
 
 
 def _cell(rows: pd.DataFrame, source: str, column: str) -> str:
-    """A score; "" if there is none."""
+    """A score; a dash if there is none."""
     if source not in rows.index or pd.isna(rows.at[source, column]):
-        return ""
+        return "–"
     return f"{rows.at[source, column]:.{SHOWN[column][1]}f}"
 
 

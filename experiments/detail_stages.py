@@ -7,7 +7,7 @@ For each dataset, the wavelet method's coarse stage is trained at every ε, and 
 detail stage is trained on the same public images, with the augmentation of the coarse stage, and refines the same
 coarse images: real ones (decoded tokens of train images) and those of the DP coarse stages. Finished parts are skipped,
 so the same command continues after an interruption; with other --metrics, it adds their scores to the finished rows.
-The rows are written to results/reference/detail_stages.csv, with a sheet of images per dataset beside it.
+The rows are written to results/reference/detail_stages.csv, with a sheet of images per set beside it.
 
 A slow detail stage refines fewer images, so that it takes about `--seconds`; `n_samples` says how many. Fréchet
 distances of few images are biased upwards: compare rows of equal `n_samples`.
@@ -137,7 +137,7 @@ def command(dataset: str, stage: Stage, options: Options) -> list[str]:
 
 
 def write_report(datasets: list[str], stages: list[Stage], options: Options, folder: Path) -> None:
-    """Writes the finished rows as CSV and a sheet per dataset, and prints a table per dataset.
+    """Writes the finished rows as CSV and a sheet per set of coarse images, and prints a table per dataset.
 
     Raises:
         DpbenchError: nothing is finished, or a file cannot be written.
@@ -159,13 +159,15 @@ def write_report(datasets: list[str], stages: list[Stage], options: Options, fol
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         console.print(printed(str(dataset), of_dataset))
         spec = open_dataset(str(dataset), options.opening).spec
-        groups = [
-            Group(row["coarse"], row["refiner"], samples, range(len(samples)))
-            for row in of_dataset.to_dict("records")
-            for samples in [StoredSamples(Path(row["samples"]), spec)]
-        ]
         name = str(dataset).replace(":", "-").replace("/", "-")
-        write_run_sheet(folder / f"detail-{name}.png", groups, f"{dataset}: the same coarse images, every detail stage")
+        for coarse, of_source in of_dataset.groupby("coarse", sort=False):
+            groups = [
+                Group(str(coarse), row["refiner"], samples, range(len(samples)))
+                for row in of_source.to_dict("records")
+                for samples in [StoredSamples(Path(row["samples"]), spec)]
+            ]
+            file = f"detail-{name}-{str(coarse).replace('ε = ', 'eps')}.png"
+            write_run_sheet(folder / file, groups, f"{dataset}: the same coarse images ({coarse}), every detail stage")
 
 
 def printed(dataset: str, rows: pd.DataFrame) -> Table:

@@ -37,5 +37,5 @@ def test_a_line_has_each_score_for_real_coarse_images_and_then_from_the_largest_
     )
     heading, _, projected, bicubic = script.table(rows).splitlines()
     assert heading == "| detail stage | fwd | training, s | s per image | images |"
-    assert projected == "| residual, projected | 0.12 /  / 0.30 | 100 | 0.0012 | 3,000 |"
+    assert projected == "| residual, projected | 0.12 / – / 0.30 | 100 | 0.0012 | 3,000 |"
     assert bicubic == "| bicubic |  |  | 0.0012 | 3,000 |"
