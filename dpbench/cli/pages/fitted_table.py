@@ -18,7 +18,8 @@ from dpbench.results.rounding import budget, rounded
 from dpbench.results.row import CI95
 
 METHOD = "method"
-"""Which values of a column are better."""
+"""Heading of the first column."""
+
 LEAST = 23
 """Names are not shortened below this number of characters to make room for another column."""
 
@@ -57,26 +58,40 @@ class FittedTable:
         headings, cells = headings_of(self.lines, self.columns), cells_of(self.lines, self.columns)
         widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
         longest = max(len(METHOD), *(cell_len(str(name)) for name in self.names))
-        fewest = min(1, len(self.columns))
-        for kept, padding in [*((number, 1) for number in range(len(self.columns), fewest - 1, -1)), (fewest, 0)]:
-            shown = len(headings) - len(self.columns) + kept
-            room = options.max_width - (sum(widths[:shown]) + (2 * padding + 1) * (shown + 1) + 1)
-            if room >= min(longest, LEAST):
-                break
+        kept, padding, room = self._fit(widths, longest, options.max_width)
         short = shortened(self.names, max(LEAST_TITLE, min(longest, room)))
         names = [short[title] + marks for title, marks in self.names]
-        rows = [(METHOD, *headings[:shown]), *((name, *row[:shown]) for name, row in zip(names, cells, strict=True))]
-        box = HEAVY_HEAD.substitute(options)
         width = max(cell_len(METHOD), min(max(map(cell_len, names)), max(room, LEAST_TITLE)))
+        shown = len(headings) - len(self.columns) + kept
+        rows = [(METHOD, *headings[:shown]), *((name, *row[:shown]) for name, row in zip(names, cells, strict=True))]
         sections = (self.lines["reference"] + self.lines["epsilon"].map(str)).tolist()
         last = [section != following for section, following in pairwise([*sections, sections[-1]])]
         bold = self.lines["rank"].eq(1).fillna(False).tolist()
+        box = HEAVY_HEAD.substitute(options)
         yield from _framed(box, rows, 1 + headings.index("track"), last, bold, padding, width)
         if left_out := [column.name for column in self.columns[kept:]]:
             yield Text(f"no room for {', '.join(left_out)}; `dpbench leaderboard --columns NAMES`", style="dim")
         for title, text in short.items():
             if text != title:
                 yield Text(f"{text} = {title}", style="dim")
+
+    def _fit(self, widths: Sequence[int], longest: int, width: int) -> tuple[int, int, int]:
+        """The number of metrics' columns, the spaces beside a cell, and what they leave for the first column.
+
+        The last columns go first, until the names have `LEAST` characters, then the spaces.
+
+        Args:
+            widths: of all columns but the first.
+            longest: width of the longest name.
+            width: of the console.
+        """
+        others, fewest = len(widths) - len(self.columns), min(1, len(self.columns))
+        for kept, padding in [*((number, 1) for number in range(len(self.columns), fewest - 1, -1)), (fewest, 0)]:
+            shown = others + kept
+            room = width - (sum(widths[:shown]) + (2 * padding + 1) * (shown + 1) + 1)
+            if room >= min(longest, LEAST):
+                break
+        return kept, padding, room
 
 
 def shortened(names: Sequence[Name], width: int) -> dict[str, str]:
