@@ -10,6 +10,7 @@ from dpbench.core.errors import ConfigError, PrivacyError
 from dpbench.core.specs import Budget, Conditions, DatasetSpec, Request
 from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.central_wavelet import COVARIANCES, MEANS, CentralWavelet
+from dpbench.methods.cores import coarse_gaussian
 from dpbench.methods.cores.coarse_gaussian import CoarseGaussian, root
 from dpbench.models.haar import coarse
 from dpbench.privacy.calibration import calibrate
@@ -136,6 +137,20 @@ def test_records_contribute_no_more_than_the_clip(spec, sensitive, vault, answer
     shorter = 0.2 * rest / rest.norm(dim=1, keepdim=True).clamp_min(0.2)  # clipping products clips the rest
     exact = torch.stack([shorter[labels == k].T @ shorter[labels == k] / 200 for k in (0, 1)])
     assert torch.allclose(model.roots @ model.roots.transpose(1, 2), exact, atol=1e-4)
+
+
+def test_the_bound_on_noise_is_that_of_the_noise_in_the_mixed_covariances(vault, monkeypatch):
+    """2s√d, where s is the deviation of the entries beside the diagonal, of which d(d - 1) are the most."""
+    seen = []
+    monkeypatch.setattr(coarse_gaussian, "root", lambda *given: seen.append(given) or root(*given))
+    plan, d = Plan(NoisySum(name=COVARIANCES, clip=1.0)), 16
+    for epsilon in (math.inf, 0.1):
+        model = CoarseGaussian((1, 4, 4), 2, 2)
+        model.means = torch.full((2, d), 0.5)
+        model.release_covariances(vault(plan, epsilon), COVARIANCES, torch.tensor([[300.0], [100.0]]), 0.5)
+    (exact, _), (noisy, bound) = seen
+    rows, columns = torch.triu_indices(d, d, offset=1)
+    assert torch.allclose(bound, 2 * math.sqrt(d) * (noisy - exact)[:, rows, columns].std(1), rtol=0.25)
 
 
 def test_directions_that_noise_could_have_made_are_left_out():

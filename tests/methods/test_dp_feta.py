@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from bar_orientation import share_horizontal
@@ -63,6 +65,11 @@ def test_clip_follows_the_reduced_size(spec, reduction, largest):
     white = torch.nn.functional.avg_pool2d(torch.ones(1, *spec.shape), reduction)
     assert whole == largest == white.norm()
     assert half == largest / 2
+
+
+def test_clip_of_colour_images_is_the_norm_of_a_white_one(spec):
+    colour = _method(replace(spec, channels=3), reduction=2, central_clip=1.0)
+    assert plan_of(colour, REQUEST).mechanisms[0].clip == pytest.approx(torch.ones(3, 8, 8).norm().item())
 
 
 def test_reduction_must_divide_the_resolution(spec):

@@ -112,6 +112,17 @@ def test_the_noise_of_the_prompts_is_the_planned_one(prepared, vault):
     assert difference.std().item() == pytest.approx(mechanism.noise_scale_at(1) / 10, rel=0.15)
 
 
+def test_prompts_are_shrunk_by_the_noise_of_a_mean(prepared, vault):
+    plain, run = prepared()
+    shrinking, _ = prepared(shrink=True)
+    plan = plan_of(plain, REQUEST)
+    for method in (plain, shrinking):
+        method.fit(vault(plan, 10.0), run)  # the same noise
+    deviation = calibrate(plan, Budget(10.0, 1e-5))[RETRIEVAL].noise_scale_at(1) / 10
+    assert torch.allclose(shrinking.model.prompts, shrunk(plain.model.prompts, deviation), atol=1e-6)
+    assert shrinking.model.prompts.std(0).max() > deviation / 10  # not all of them are the average
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.25])
 def test_private_means_are_mixed_with_those_of_public_neighbours(prepared, vault, weight):
     whole, run = prepared()

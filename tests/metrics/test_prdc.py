@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch_fidelity.metric_prc
 from image_fixtures import PIXELS
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from dpbench.evaluation.stratified import stratified_part
@@ -73,6 +74,18 @@ def test_intervals_are_how_far_fresh_images_move_them(scores) -> None:
         claimed = np.mean([s.ci95[name] for s in found])
         widest = 1.4 if name in ("precision", "density") else 2
         assert 0.75 < claimed / spread < widest, name
+
+
+@pytest.mark.parametrize(("name", "scale", "real_scale"), [("coverage", 2, 1), ("recall", 1, 2)])
+def test_intervals_of_shares_count_the_real_images_that_one_image_alone_covers(
+    scores, monkeypatch, name: str, scale: float, real_scale: float
+) -> None:
+    monkeypatch.setattr(neighbours, "ROWS", 13)  # several blocks
+    x, y = features(150, 0, scale, 3), features(200, 1, real_scale, 3)
+    radii = [np.sort(cdist(z, z), axis=1)[:, 5] for z in (x, y)]
+    covers = cdist(x, y) <= (radii[0][:, None] if name == "recall" else radii[1])
+    lost = (covers & (covers.sum(0) == 1)).sum(1) * len(x) / len(y)
+    assert scores("prdc", x, y).ci95[name] == pytest.approx(1.96 * lost.std(ddof=1) / len(x) ** 0.5, rel=0.15)
 
 
 def test_copies_of_real_images_are_inside_however_small_the_balls(scores) -> None:

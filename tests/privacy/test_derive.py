@@ -20,6 +20,7 @@ from dpbench.privacy.auditing.canaries import CanaryRecords
 from dpbench.privacy.plan import Plan
 from dpbench.privacy.rehearsal import Rehearsal
 from dpbench.privacy.stand_in import StandIn
+from dpbench.privacy.world import World
 
 SUM = a_sum(clip=1e9, count=4, noise_multiplier=1e-12)
 
@@ -77,6 +78,15 @@ def test_the_same_seed_derives_the_same_values_and_every_record_has_its_own_draw
     assert torch.equal(derived(0), derived(0))
     assert not (derived(0) == derived(1)).any()
     assert len(derived(0).unique()) == derived(0).numel()
+
+
+def test_processes_that_share_the_records_draw_differently():
+    def derived(rank: int) -> Tensor:
+        records = Images(torch.zeros(20, 1, 4, 4, dtype=torch.uint8))
+        shared = vault(records, SUM, world=World(rank, 2))
+        return values(shared.derive(noisy, chunk=4, generator=torch.Generator().manual_seed(0)))
+
+    assert not (derived(0) == derived(1)).any()
 
 
 def test_one_number_is_drawn_from_the_generator_and_none_from_the_global_one():

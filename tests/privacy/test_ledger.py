@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,23 @@ def test_forfeited_releases_complete_the_plan_and_are_refused_afterwards(tmp_pat
         (3, 1, 2),
         (2, 0, 2),
     ]
+
+
+def test_an_attempt_counts_if_it_released_something_was_marked_or_gave_up_its_releases(tmp_path):
+    plan = planned(a_sum(count=2))
+
+    def counts(name: str, attempt: Callable[[Ledger], object]) -> bool:
+        attempt(Ledger.at(tmp_path / name, plan))
+        return Ledger.at(tmp_path / name, plan).released_before
+
+    def give_up(ledger: Ledger) -> None:
+        ledger.forfeit("sum")
+        ledger.check_complete()
+
+    assert not counts("idle", lambda ledger: None)
+    assert counts("release", lambda ledger: ledger.spend(plan["sum"]))
+    assert counts("mark", lambda ledger: ledger.mark_unverified("records were read"))
+    assert counts("forfeit", give_up)
 
 
 def test_forfeiting_what_is_spent_or_not_planned_is_refused_and_refunds_nothing():

@@ -151,6 +151,26 @@ def test_discriminators_are_trained_in_turn_whoever_answers(trained):
     assert shards_of(records.reads[SHARDS:]) == [{turn % SHARDS} for turn in range(20 * trained)]
 
 
+class Seeded(Learner):
+    seeds: ClassVar[list[int]] = []
+
+    def warm_up(self, records: Callable[[int], Batch], draws: torch.Generator) -> None:
+        self.seeds.append(draws.initial_seed())
+        super().warm_up(records, draws)
+
+    def train(self, records: Callable[[int], Batch], images: Tensor, labels: Tensor, draws: torch.Generator) -> None:
+        self.seeds.append(draws.initial_seed())
+        super().train(records, images, labels, draws)
+
+
+def test_no_two_trainings_share_their_draws():
+    """Neither the warm-up and a training of one discriminator nor two discriminators."""
+    steps = opened(vault(Images(pixels(N)), gradients(steps=2 * SHARDS)), Seeded)
+    Seeded.seeds.clear()  # of the check on synthetic records
+    list(steps)
+    assert len({*Seeded.seeds}) == len(Seeded.seeds) == SHARDS + 2 * SHARDS
+
+
 def test_the_state_of_a_discriminator_does_not_depend_on_the_draws(monkeypatch):
     def after(drawn: int) -> list[Tensor]:
         monkeypatch.setattr("dpbench.privacy.noise.Draws.below", lambda self, n: drawn)

@@ -85,6 +85,18 @@ def test_a_vault_samples_and_noises_every_release_by_its_segment():
         private.noisy_sum("sum", lambda batch: torch.zeros(len(batch), 3))
 
 
+def test_private_steps_sample_at_the_rate_of_their_segment():
+    n = 2000
+    mechanism = steps(n, expected_batch=200, steps=6, noise_multiplier=2.0, schedule=LARGER_AND_QUIETER)
+    records = Images(pixels(n))
+    stepper = start(vault(records, mechanism), linear())
+    for number in range(1, 7):
+        records.reads.clear()
+        next(stepper)
+        taken, rate = sum(map(len, records.reads)), mechanism.rate_at(number)
+        assert abs(taken - n * rate) < SIGMAS * binom.std(n, rate)
+
+
 def test_steps_divide_by_the_expected_batch_of_their_segment():
     n = 40
     mechanism = steps(n, expected_batch=10, steps=6, noise_multiplier=2.0, schedule=LARGER_AND_QUIETER)

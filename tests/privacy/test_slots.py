@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from scipy.stats import binom
 from stepping import autograd_sum, linear, squares, start, weighted, weights
 from torch import Tensor, nn
 from vaults import Images, pixels, steps, vault
 
 from dpbench.core.specs import Batch
-from dpbench.privacy.slots import most_sampled
+from dpbench.privacy.slots import OVERFLOW, most_sampled
 
 
 def rows_of_steps(loss, count: int = 30) -> list[int]:
@@ -28,6 +30,14 @@ def test_a_loss_that_depends_on_places_gets_the_same_number_of_slots_in_every_st
     fixed = rows_of_steps(weighted)
     assert max(fixed) <= most
     assert sum(fixed) / len(fixed) > most / 2  # batches of padding alone are left out
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_a_sample_outgrows_its_slots_in_any_of_the_steps_as_rarely_as_stated(count):
+    n, rate, delta = 60_000, 0.01, 1e-5
+    most = most_sampled(n, rate, count, delta)
+    assert count * binom.sf(most, n, rate) <= OVERFLOW * delta
+    assert most < 1.5 * n * rate
 
 
 def test_places_are_drawn_anew_for_every_step():

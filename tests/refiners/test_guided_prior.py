@@ -85,6 +85,20 @@ def test_fresh_noise_changes_images(cache):
     assert not torch.allclose(*drawn, atol=0.05)
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+def test_fresh_noise_keeps_the_noise_level(tmp_path, monkeypatch, eta):
+    """Where the clean estimate is zero, a step leaves noise of the next level."""
+    refiner, seen = prepared(GuidedPrior, tmp_path, BRIEF | {"eta": eta, "strength": 0, "sampling_steps": 4}), []
+
+    def nothing(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        seen.append(x.std().item() / sigma)
+        return torch.zeros_like(x)
+
+    monkeypatch.setattr(refiner._network, "estimate", nothing)
+    refiner.refine(torch.zeros(20, 1, 4, 4), 16, run_in(tmp_path))
+    assert seen == pytest.approx([1.0] * 4, rel=0.05)
+
+
 @pytest.mark.parametrize("side", [3, 5])
 def test_a_size_that_is_no_multiple_raises_an_error(tmp_path, side):
     with pytest.raises(ConfigError, match=f"not trained for {side} -> 16"):

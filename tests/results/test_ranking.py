@@ -10,6 +10,7 @@ import pytest
 from rows import ACCURACY, FWD, frame, scores, trial
 
 from dpbench.core.files import write_json
+from dpbench.core.metric import Column
 from dpbench.core.outcomes import Measured, Packed
 from dpbench.results.over_seeds import aggregate, trials_of
 from dpbench.results.ranking import rank, read_outcomes
@@ -94,11 +95,11 @@ def stored(out: Path, method: str, outcomes: np.ndarray, seed: int = 0, damage: 
     return record, scored
 
 
-def ranks(out: Path, rows: list[tuple[Any, Any]]) -> list[int]:
+def ranks(out: Path, rows: list[tuple[Any, Any]], by: Column = ACCURACY) -> list[int]:
     made = frame(*rows)
     made = made.assign(folder=str(out / "d") + "/" + made["method"] + "/" + made["key"], outcomes="accuracy")
     lines = aggregate(made).assign(trials=trials_of(made))
-    return rank(lines, ACCURACY, "accuracy", read_outcomes(made, lines, ACCURACY)).tolist()
+    return rank(lines, by, "accuracy", read_outcomes(made, lines, by)).tolist()
 
 
 def test_accuracies_are_compared_on_the_same_test_images(tmp_path: Path) -> None:
@@ -107,6 +108,7 @@ def test_accuracies_are_compared_on_the_same_test_images(tmp_path: Path) -> None
     rows = [stored(tmp_path, name, right(rng, share, ease)) for name, share in (("a", 0.5), ("b", 0.52), ("c", 0.5))]
     assert rank(aggregate(frame(*rows)), ACCURACY, "accuracy").tolist() == [1, 1, 1]
     assert ranks(tmp_path, rows) == [2, 1, 2]
+    assert ranks(tmp_path, rows, Column("accuracy", "low", "")) == [1, 3, 1]
 
 
 def test_trials_that_differ_make_a_difference_insignificant(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from dpbench.contracts.small_sets import bars
 from dpbench.core.specs import DatasetSpec
+from dpbench.data.arrays import ArrayDataset
 from dpbench.methods.cores.public_classes.class_selection import (
     AssignedImages,
     Votes,
@@ -12,7 +13,7 @@ from dpbench.methods.cores.public_classes.class_selection import (
     public_labels,
     select_top,
 )
-from dpbench.models.image_range import to_unit
+from dpbench.models.image_range import to_uint8, to_unit
 from dpbench.training.public_batches import PublicBatches
 
 IMAGES = torch.tensor([10, 20, 30, 40])
@@ -66,3 +67,17 @@ def test_drawn_images_are_those_of_the_assigned_classes():
     assert torch.equal(labels[chosen], 1 - private)
     assert len(chosen.unique()) > 30  # of both classes, all images
     assert private.float().mean().item() == pytest.approx(1 / 4, abs=0.08)
+
+
+def test_images_are_drawn_from_public_classes_of_any_size():
+    """Classes of 5, 1, 0 and 14 images in no order; the brightness of an image is its label."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 5 + [1] + [3] * 14)[torch.randperm(20, generator=generator)]
+    pixels = (20 * labels).byte().reshape(20, 1, 1, 1).expand(20, 1, 4, 4)
+    public = ArrayDataset(DatasetSpec("public", 1, 4, 20, 0, tuple("abcd"), True), pixels, labels)
+    weights = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1.0]))
+    assigned = AssignedImages(PublicBatches(public, "none", "cpu", generator), labels, weights, generator)
+    images, private = assigned.draw(200)
+    shown = (to_uint8(images)[:, 0, 0, 0] / 20).long()
+    assert torch.equal(shown, private)
+    assert set(private.tolist()) == {0, 1, 3}

@@ -99,6 +99,21 @@ def test_a_rare_class_is_divided_by_no_less_than_twice_the_noise_of_its_count(sp
     assert targets[1].norm() < (1.3 * deviation * 60**0.5 + 2) / (2 * deviation / 0.1)
 
 
+def test_the_least_count_falls_with_the_noise_of_the_average(vault, monkeypatch):
+    """Counts of zero: twice the standard deviation of the mean of two noisy counts."""
+    private, noisy_sum = vault(_plan(2), 0.1), Vault.noisy_sum
+    fixed = torch.ones(2, 61)
+    fixed[:, -1] = 0
+    monkeypatch.setattr(Vault, "noisy_sum", lambda *args: 0 * noisy_sum(*args) + fixed)
+    learning = Learning(private, steps=2, kept=2)
+    for _ in learning.steps:
+        pass
+    deviation = private.plan[NAME].noise_scale_at(1) / 0.1
+    first, second = (targets for _, _, targets in learning.steps.state_dict()["kept"])
+    assert torch.allclose(first, fixed[:, :-1] / (2 * deviation))
+    assert torch.allclose(second, fixed[:, :-1] / (2 * deviation / math.sqrt(2)))
+
+
 def test_the_last_releases_are_matched_in_turns(vault):
     learning = Learning(vault(_plan(4), 5.0), steps=200, kept=2)
     used = []

@@ -9,6 +9,7 @@ from torch import nn
 from dpbench.core.errors import PrivacyError
 from dpbench.core.specs import Batch, DatasetSpec
 from dpbench.privacy.checks.independence import (
+    check_closure,
     check_independent,
     check_layers,
     check_order_free,
@@ -82,6 +83,13 @@ def test_values_of_each_record_alone_pass(compute, size):
 def test_values_that_mix_records_are_refused(compute, size):
     with pytest.raises(PrivacyError, match="the contribution mixes records"):
         check(compute, size)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_values_that_depend_on_a_single_record_are_refused_wherever_it_is(place):
+    """Every record is replaced while others stay: both halves take their turn."""
+    with pytest.raises(PrivacyError, match="mixes records"):
+        check_closure(lambda b: flat(b) - flat(b)[place], Probes.of(SPEC), 16, False, "the contribution", "cpu")
 
 
 def test_weights_by_how_often_a_label_stands_in_the_batch_are_refused_with_100_classes():

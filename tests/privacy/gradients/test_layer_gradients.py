@@ -129,6 +129,10 @@ ZOO = {
         lambda: nn.ConvTranspose2d(2, 3, 3, output_padding=1, dilation=2),
         images(2, 4, 4),
     ),
+    "transposed conv2d, padded beyond its reach in one direction": (
+        lambda: nn.ConvTranspose2d(2, 3, 3, output_padding=(1, 0), dilation=2),
+        images(2, 4, 4),
+    ),
     "transposed conv3d": (lambda: nn.ConvTranspose3d(2, 3, 2, stride=2, bias=False), images(2, 2, 3, 2)),
     "embedding bag": (lambda: nn.EmbeddingBag(7, 5, mode="sum"), indices(9)),
     "embedding bag, mean": (lambda: nn.EmbeddingBag(7, 5, padding_idx=2), indices(9)),
