@@ -46,7 +46,7 @@ class DPLDM(LatentMethod[DPLDMConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
-        "small/shapes": Preset(SHAPES),
+        "small/shapes": Preset(SHAPES, tuning="hold-out of shapes train"),
         "small/scenes": Preset(SCENES),
         "gpu": Preset(GPU),
         "gpu/mnist": Preset({"augmentation": "strokes"}),

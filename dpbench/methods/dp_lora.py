@@ -54,7 +54,7 @@ class DPLoRA(LatentMethod[DPLoRAConfig]):
     presets: ClassVar[Mapping[str, Preset]] = {
         "small": Preset(),
         "small/mnist": Preset({"augmentation": "strokes"}),
-        "small/shapes": Preset(SHAPES),
+        "small/shapes": Preset(SHAPES, tuning="hold-out of shapes train"),
         "small/scenes": Preset(SCENES),
         "gpu": Preset(GPU),
         "gpu/mnist": Preset({"augmentation": "strokes"}),

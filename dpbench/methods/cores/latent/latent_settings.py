@@ -50,16 +50,15 @@ autoencoder. The learning rate rises over the first 5% of the steps and then fal
 SHAPES: Mapping[str, Any] = MappingProxyType(
     {
         "autoencoder_channels": (8, 16, 32),
-        "autoencoder_steps": 400,
-        "public_steps": 400,
+        "autoencoder_steps": 1200,
+        "public_steps": 1500,
         "public_batch": 64,
         "batch": 512,
-        "steps": 50,
-        "ema": 0.9,
-        "sampling_steps": 8,
+        "steps": 200,
+        "sampling_steps": 20,
     }
 )
-"""Settings for a trial of a minute or two on `shapes`."""
+"""Settings for `shapes`."""
 
 SCENES: Mapping[str, Any] = MappingProxyType(
     {
