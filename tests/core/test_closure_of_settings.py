@@ -11,7 +11,7 @@ from edited_files import append
 from dpbench.core import closure
 from dpbench.core.closure import code_of
 from dpbench.core.config import build
-from dpbench.core.registries import EXTRACTORS, METHODS, REFINERS
+from dpbench.core.registries import EXTRACTORS, GENERATORS, METHODS, REFINERS
 
 METHOD = """
 from dataclasses import dataclass
@@ -79,6 +79,14 @@ def test_a_plugin_that_a_setting_names_changes_the_hash(plugin: Callable[..., Mo
     assert code_of(config, pixels) == before[0]
     assert code_of(config, mine) != before[1] != before[0]
     assert EXTRACTORS.get("inception") in closure.chosen_by(build(METHODS.get("pe").Config, {"embedding": "inception"}))
+
+
+def test_plugins_that_a_chosen_plugin_chooses_count_too() -> None:
+    config = build(METHODS.get("pe").Config, {"generator.name": "composite", "generator.second.name": "img2img"})
+    chosen = {*closure.chosen_by(config)}
+    assert {GENERATORS.get(name) for name in ("composite", "glyphs", "img2img")} <= chosen
+    assert GENERATORS.get("img2img").Config in chosen
+    assert GENERATORS.get("diffusion") not in chosen
 
 
 def test_selected_refiner_changes_the_wavelet_hash(tree: Path) -> None:

@@ -83,12 +83,14 @@ def test_a_sample_does_not_depend_on_the_others():
     torch.testing.assert_close(both[1:], alone)
 
 
-def test_sampling_stops_at_the_last_time_step():
+@pytest.mark.parametrize(("last", "steps"), [(250, 8), (299, 8), (300, 7)])
+def test_sampling_stops_at_the_last_time_step(last, steps):
+    """Of the time steps 999, 899, ... 99, it takes those that are not below the last one."""
     network = Exact("epsilon")
     DDPM(latent_diffusion_schedule("epsilon")).denoise(
-        network, torch.zeros(1, 1, 4, 4), torch.tensor([0]), DDIMConfig(10, 0.0, last_time=250), [0]
+        network, torch.zeros(1, 1, 4, 4), torch.tensor([0]), DDIMConfig(10, 0.0, last_time=last), [0]
     )
-    assert len(network.labels) == 8  # of the time steps 999, 899, ... 99, two are below 250
+    assert len(network.labels) == steps
 
 
 def test_schedule_is_that_of_latent_diffusion():

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from vaults import SIGMAS
 
-from dpbench.privacy.noise import Draws, NoiseSource
+from dpbench.privacy.noise import Draws, NoiseSource, global_randomness
 from dpbench.privacy.noise_key import NoiseKey
 
 
@@ -93,6 +93,12 @@ def test_experiment_seeds_reach_neither_noise_nor_sample():
     assert not torch.equal(noise, other_noise)
     assert sample != other_sample
     assert seed != other_seed
+
+
+def test_the_global_generator_draws_other_numbers_than_a_generator_with_its_seed():
+    with global_randomness(5, "cpu"):
+        drawn = torch.rand(8)
+    assert not torch.isin(drawn, torch.rand(1000, generator=torch.Generator().manual_seed(5))).any()
 
 
 def test_drawing_noise_leaves_the_experiments_generators_alone():

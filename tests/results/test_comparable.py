@@ -21,6 +21,13 @@ def test_tables_differ_in_dataset_and_numbers_of_images() -> None:
     assert heading_of(tables[1]) == "d, 32×32 · 7 samples against 50 real images"
 
 
+def test_a_real_row_that_was_compared_with_fewer_images_is_in_the_table_of_the_others() -> None:
+    """Real images of an undeclared dataset are compared with the rest of test."""
+    real = trial(method="real", reference="real", config={"samples": 100}), scores(n_reference=20)
+    (table,) = tables_of(frame(real, (trial(method="wavelet"), scores())))
+    assert table["method"].tolist() == ["real", "wavelet"]
+
+
 def test_series_are_told_apart_where_they_must_be() -> None:
     rows = frame(
         (trial(epsilon=1.0), scores()),

@@ -44,6 +44,15 @@ def test_dead_codes_are_reset_until_all_are_in_use():
     assert len(codebook.nearest(vectors).unique()) == 64
 
 
+def test_one_batch_moves_a_reset_code_by_a_twentieth():
+    """Its average starts as that of a code with an even share of the batch, all of it at the drawn vector."""
+    codebook, vectors = Codebook(4, 8), _directions(400, seed=4)
+    start = vectors[torch.randint(400, (4,), generator=torch.Generator().manual_seed(0))]
+    codebook.update(vectors, torch.Generator().manual_seed(0))
+    sums = torch.zeros(4, 8).index_add_(0, (vectors @ start.T).argmax(1), vectors)
+    assert torch.allclose(codebook.entries, F.normalize(0.95 * 100 * start + 0.05 * sums, dim=-1), atol=1e-5)
+
+
 def test_usage_is_the_effective_share_of_codes():
     codebook = Codebook(10, 8)
     codebook.chosen.copy_(torch.tensor([5.0] * 4 + [0.0] * 6))

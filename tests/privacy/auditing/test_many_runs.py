@@ -9,7 +9,7 @@ from scipy.stats import binom, norm
 from dpbench.privacy.accounting.composition import epsilon_pld
 from dpbench.privacy.accounting.events import GaussianEvent
 from dpbench.privacy.auditing.curves import trade_off
-from dpbench.privacy.auditing.many_runs import Rates, many_runs
+from dpbench.privacy.auditing.many_runs import CHOOSING, Rates, many_runs
 
 DELTA = 1e-5
 
@@ -47,6 +47,12 @@ def test_how_close_the_bound_comes(sigma: float, share: float) -> None:
     random, events = np.random.default_rng(1), [GaussianEvent(sigma, 1.0, 1)]
     with_it, without = 1 + sigma * random.standard_normal(20_000), sigma * random.standard_normal(20_000)
     assert share < many_runs(with_it, without, events, DELTA, 0.95) / epsilon_pld(events, DELTA) < 1
+
+
+def test_the_runs_that_choose_the_threshold_prove_nothing() -> None:
+    present, absent = np.zeros(400), np.zeros(400)
+    present[::CHOOSING], absent[::CHOOSING] = 1.0, -1.0
+    assert many_runs(present, absent, [GaussianEvent(1.0, 1.0, 1)], DELTA, 0.95) == 0
 
 
 def test_half_of_the_noise_is_refuted() -> None:
