@@ -60,6 +60,13 @@ def test_doubled_contrast_is_six_decibels(make_images, run) -> None:
     assert 0 < scores.ci95["spectrum"] < 0.2
 
 
+def test_all_reference_images_count(make_images, run) -> None:
+    """A quarter of 400 has the contrast of the 100 synthetic images, and three quarters half of it."""
+    reference = torch.cat([white(100, 40, seed=1), white(300, 20, seed=2)])
+    scores = evaluate(["spectrum"], make_images(white(100, 40, seed=0)), make_images(reference), run)
+    assert scores.values["spectrum"] == pytest.approx(0.75 * 20 * np.log10(2), abs=0.2)
+
+
 def test_two_draws_of_the_same_are_close_together(make_images, noise, run) -> None:
     scores = evaluate(["spectrum"], make_images(noise(300)), make_images(noise(300, seed=1)), run)
     assert scores.values["spectrum"] < 0.4
